@@ -1,0 +1,68 @@
+# Everything runs in .venv, made on first use from the constraints file. `make` alone prints this help.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := agent aggregator shared localcluster cli
+# pip reads the constraints for the build environment too.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit component cluster fmt lint types arch crds constraints check clean
+
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with everything that development needs
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Gamekeeper needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $(STAMP)
+
+demo: setup ## run the first seed end to end on real processes
+	$(BIN)/gamekeeper demo
+
+test: unit component cluster ## all tests
+
+unit: setup ## pure tests: tables and properties (budget 2 minutes)
+	$(PYTEST) tests/unit tests/contract
+
+component: setup ## real HTTP, processes and namespaces (budget 5 minutes)
+	$(PYTEST) tests/component
+
+cluster: setup ## a whole local cluster, driven by the real kubectl (budget 8 minutes)
+	$(PYTEST) tests/cluster
+
+fmt: setup ## format the sources
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix --quiet .
+
+lint: setup ## ruff: lint and format check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+arch: setup ## import-linter: the directions of ARCHITECTURE.md
+	$(BIN)/lint-imports
+
+crds: setup ## write the CRDs into the chart from the models
+	$(BIN)/gamekeeper crds --directory charts/gamekeeper/crds
+
+constraints: ## renew constraints.txt from the newest versions
+	$(PYTHON) -m venv $(VENV)-new
+	PIP_CONSTRAINT= $(VENV)-new/bin/pip install --quiet hatchling editables '.[dev]'
+	{ head -n 1 constraints.txt; $(VENV)-new/bin/pip freeze --exclude gamekeeper; } > constraints.new
+	mv constraints.new constraints.txt
+	rm -r $(VENV)-new
+
+check: ## what CI runs
+	bash .ci/run
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Probe handlers: each turns one run into an Outcome."""

@@ -1,0 +1,1 @@
+"""Turns reports into GameServer state and owns the pods of GameServerSets."""

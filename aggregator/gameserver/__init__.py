@@ -1,0 +1,1 @@
+"""The GameServer reconciler: state, service-quality actions, mirror labels, conditions."""

@@ -1,0 +1,1 @@
+"""The GameServerSet reconciler: which servers exist."""

@@ -1,0 +1,1 @@
+"""The HTTP side of the report protocol: authenticate, admit, answer."""

@@ -1,0 +1,1 @@
+"""Service qualities: which verdict asks for which change. Pure."""

@@ -1,0 +1,1 @@
+"""The embedded cluster for development and tests: API server, process kubelet, janitor."""

@@ -1,0 +1,1 @@
+"""Pods as sandboxed processes of this machine."""

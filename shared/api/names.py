@@ -1,0 +1,50 @@
+"""Every label, annotation, resource and reason of Gamekeeper, once. Pure.
+
+Names that begin with `game.kruise.io/` are OpenKruiseGame's and stay as they are (SPEC, head).
+"""
+
+GROUP = "game.kruise.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+GAMESERVER_KIND = "GameServer"
+GAMESERVERSET_KIND = "GameServerSet"
+GAMESERVERS = "gameservers"
+GAMESERVERSETS = "gameserversets"
+
+# Labels, on pods and GameServers.
+OWNER_LABEL = f"{GROUP}/owner-gss"
+STATE_LABEL = f"{GROUP}/gs-state"
+OPS_STATE_LABEL = f"{GROUP}/gs-opsState"
+UPDATE_PRIORITY_LABEL = f"{GROUP}/gs-update-priority"
+DELETE_PRIORITY_LABEL = f"{GROUP}/gs-delete-priority"
+NETWORK_DISABLED_LABEL = f"{GROUP}/network-disabled"
+DELETING_LABEL = f"{GROUP}/gs-deleting"
+NODE_NAME_LABEL = f"{GROUP}/node-name"
+
+# Annotations.
+OPS_STATE_CHANGED_ANNOTATION = f"{GROUP}/opsState-last-changed-time"
+STATE_CHANGED_ANNOTATION = f"{GROUP}/state-last-changed-time"
+VERDICTS_ANNOTATION = "gamekeeper.dev/service-quality-verdicts"
+AGENT_ANNOTATION = "gamekeeper.dev/agent"  # auto | always | never
+
+# opsStates with a meaning; any other legal label value is a custom state.
+OPS_STATE_NONE = "None"
+OPS_STATE_WAIT_TO_BE_DELETED = "WaitToBeDeleted"
+OPS_STATE_MAINTAINING = "Maintaining"
+OPS_STATE_ALLOCATED = "Allocated"
+OPS_STATE_KILL = "Kill"
+
+# States of a GameServer (status.currentState).
+STATE_UNKNOWN = "Unknown"
+STATE_CREATING = "Creating"
+STATE_READY = "Ready"
+STATE_NOT_READY = "NotReady"
+STATE_CRASH = "Crash"
+STATE_UPDATING = "Updating"
+STATE_DELETING = "Deleting"
+STATE_PRE_DELETE = "PreDelete"
+STATE_PRE_UPDATE = "PreUpdate"
+
+# Event reasons.
+REASON_SERVICE_QUALITY_ACTION = "ServiceQualityAction"
+REASON_STATE_CHANGED = "GsStateChanged"

@@ -1,0 +1,16 @@
+"""The only place that reads a clock. Decisions get `now` as an argument."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """Return the wall-clock time, aware, in UTC: for timestamps that others read."""
+    return datetime.now(UTC)
+
+
+def monotonic_seconds() -> float:
+    """Return seconds of a clock that never steps back: for durations and deadlines."""
+    return time.monotonic()
