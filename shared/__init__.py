@@ -1,1 +1,1 @@
-"""What both sides or several programs speak: the wire, the API models, errors. No I/O, except the clock."""
+"""What several programs speak: the wire, the API models, errors. No I/O, except the clock."""

@@ -25,5 +25,5 @@ class Backoff:
         return min(self.cap_seconds, self.base_seconds * 2.0 ** min(failures - 1, 63))
 
     def delay_seconds(self, failures: int, share: float) -> float:
-        """Return the wait after `failures` (>= 1) failures in a row; `share` is random in [0, 1)."""
+        """Return the wait after `failures` (>= 1) in a row; `share` is random in [0, 1)."""
         return self.ceiling_seconds(failures) * share

@@ -1,6 +1,7 @@
 """The three kinds of failure that Gamekeeper tells apart, by what the caller does about them.
 
-Pure. Foreign exceptions are mapped to these at one edge per library, chained; nobody logs and raises.
+Pure. Foreign exceptions are mapped to these at one edge per library, chained; nobody logs and
+raises.
 """
 
 

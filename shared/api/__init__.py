@@ -1,1 +1,1 @@
-"""The Kubernetes API of Gamekeeper as pydantic models, and every label, annotation and reason by name."""
+"""The Kubernetes API as pydantic models, and every label, annotation and reason by name."""

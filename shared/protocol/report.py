@@ -1,7 +1,7 @@
-"""Report protocol v1: what an agent says and what it is answered (SPEC 3). Pure, standard library only.
+"""Report protocol v1: what an agent says and what it is answered (SPEC 3). Pure.
 
-A report is always the whole current state of one agent, so losing any message costs time, never truth.
-The aggregator decodes these same dataclasses with pydantic (`__pydantic_config__` is read by it and
+A report is always the whole current state of one agent, so losing any message costs time, never
+truth. Standard library only. The aggregator decodes these same dataclasses with pydantic (`__pydantic_config__` is read by it and
 means nothing to the agent), so that the two sides cannot part.
 """
 
@@ -21,7 +21,7 @@ _WIRE: dict[str, Any] = {"alias_generator": camel, "extra": "forbid", "populate_
 
 
 class Status(StrEnum):
-    """The verdict of a probe. `Unknown` means that it could not be run; it never matches an action."""
+    """The verdict of a probe. `Unknown`: it could not be run; that never matches an action."""
 
     TRUE = "True"
     FALSE = "False"
@@ -99,7 +99,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of a 200. `probes` is present only when the agent's revision is not the current one."""
+    """The body of a 200. `probes` is there only when the agent's revision is not the current one."""
 
     probes_revision: str
     heartbeat_seconds: float
@@ -130,18 +130,18 @@ def parse_answer(body: Any) -> Answer:
     """
     fields = ObjectReader.of(body, "")
     probes = fields.optional("probes")
-    answer = Answer(
+    return Answer(
         probes_revision=fields.text("probesRevision", max_length=64),
         heartbeat_seconds=fields.number("heartbeatSeconds", least=0.1, most=3600),
         probes=None if probes is None else parse_probe_list(probes, "probes"),
     )
-    return answer
 
 
 def clean_result(raw: str) -> str:
-    r"""Return a probe's output as the result that actions match: no `\r`, `\n`, `|`; trimmed; <= 1024 bytes.
+    r"""Return a probe's output as the result that actions match.
 
-    Cut at a character, never inside one. Source: OpenKruise's pod probe marker drops the same characters.
+    Without `\r`, `\n` and `|`, trimmed, at most 1024 bytes, cut at a character.
+    Source: OpenKruise's pod probe marker drops the same characters.
     """
     cleaned = raw.translate({ord(character): None for character in "\r\n|"}).strip()
     encoded = cleaned.encode()

@@ -14,12 +14,12 @@ def camel(name: str) -> str:
 
 
 def render_time(moment: datetime) -> str:
-    """Return an aware time as RFC 3339 in UTC with milliseconds, for example 2026-01-02T03:04:05.678Z."""
+    """Return an aware time as RFC 3339 in UTC, for example 2026-01-02T03:04:05.678Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def render(value: Any) -> Any:
-    """Return a dataclass (or a container of them) as plain JSON values, absent (None) fields left out."""
+    """Return a dataclass, or a container of them, as plain JSON values; None fields are left out."""
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
         return {camel(name): render(item) for name, item in pairs if item is not None}
