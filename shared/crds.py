@@ -4,7 +4,8 @@ Kubernetes wants a *structural* schema: every node typed, no references, no `con
 int-or-string. Pydantic's JSON schema is none of that, so `structural` rewrites it. Read by the cli
 (`gamekeeper crds`), the chart's test and the local cluster.
 
-Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+Source:
+https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 (structural schemas, printer columns, subresources).
 """
 

@@ -27,6 +27,24 @@ STATE_CHANGED_ANNOTATION = f"{GROUP}/state-last-changed-time"
 VERDICTS_ANNOTATION = "gamekeeper.dev/service-quality-verdicts"
 AGENT_ANNOTATION = "gamekeeper.dev/agent"  # auto | always | never
 
+# What only Gamekeeper writes: an action of a service quality cannot set these.
+OWNED_KEYS = frozenset(
+    {
+        OWNER_LABEL,
+        STATE_LABEL,
+        OPS_STATE_LABEL,
+        UPDATE_PRIORITY_LABEL,
+        DELETE_PRIORITY_LABEL,
+        NETWORK_DISABLED_LABEL,
+        DELETING_LABEL,
+        NODE_NAME_LABEL,
+        OPS_STATE_CHANGED_ANNOTATION,
+        STATE_CHANGED_ANNOTATION,
+        VERDICTS_ANNOTATION,
+    }
+)
+
+
 # opsStates with a meaning; any other legal label value is a custom state.
 OPS_STATE_NONE = "None"
 OPS_STATE_WAIT_TO_BE_DELETED = "WaitToBeDeleted"

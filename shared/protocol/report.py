@@ -1,8 +1,8 @@
 """Report protocol v1: what an agent says and what it is answered (SPEC 3). Pure.
 
 A report is always the whole current state of one agent, so losing any message costs time, never
-truth. Standard library only. The aggregator decodes these same dataclasses with pydantic (`__pydantic_config__` is read by it and
-means nothing to the agent), so that the two sides cannot part.
+truth. Standard library only. The aggregator decodes these same dataclasses with pydantic, which
+reads `__pydantic_config__` (it means nothing to the agent), so that the two sides cannot part.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of a 200. `probes` is there only when the agent's revision is not the current one."""
+    """The body of a 200. `probes` is there only when the agent's revision is an old one."""
 
     probes_revision: str
     heartbeat_seconds: float

@@ -19,7 +19,7 @@ def render_time(moment: datetime) -> str:
 
 
 def render(value: Any) -> Any:
-    """Return a dataclass, or a container of them, as plain JSON values; None fields are left out."""
+    """Return a dataclass, or a container of them, as plain JSON values, without None fields."""
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
         return {camel(name): render(item) for name, item in pairs if item is not None}
