@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 REASON_NO_REPORT = "NoReport"
 REASON_AGENT_LOST = "AgentLost"
+REASON_AGENT_MISSING = "AgentMissing"
 _MESSAGES = {
     REASON_NO_REPORT: "the agent of this pod has not reported this probe yet",
+    REASON_AGENT_MISSING: "this pod has no agent: delete it when its players have left; "
+    "the next one gets an agent",
     REASON_AGENT_LOST: "the agent of this pod has stopped reporting; see the logs of its container",
 }
 

@@ -20,6 +20,8 @@ DELETE_PRIORITY_LABEL = f"{GROUP}/gs-delete-priority"
 NETWORK_DISABLED_LABEL = f"{GROUP}/network-disabled"
 DELETING_LABEL = f"{GROUP}/gs-deleting"
 NODE_NAME_LABEL = f"{GROUP}/node-name"
+# The label that Kubernetes' own controllers use for the same thing.
+REVISION_LABEL = "controller-revision-hash"
 
 # Annotations.
 OPS_STATE_CHANGED_ANNOTATION = f"{GROUP}/opsState-last-changed-time"
@@ -65,4 +67,7 @@ STATE_PRE_UPDATE = "PreUpdate"
 
 # Event reasons.
 REASON_SERVICE_QUALITY_ACTION = "ServiceQualityAction"
+REASON_CLAIMED = "Claimed"
+REASON_FAILED_CREATE = "FailedCreate"
+REASON_FIELD_SKIPPED = "ServiceQualityFieldSkipped"
 REASON_STATE_CHANGED = "GsStateChanged"

@@ -1,0 +1,64 @@
+"""Claim, then delete: how a server is deleted on purpose (SPEC 6.6). Not pure.
+
+A claim is a compare-and-set on the GameServer: the API server refuses it when the object is
+another or its opsState is not what the decision saw, so a server that became busy in between is
+spared and nobody else dies in its place. Only a claimed pod is deleted, by uid. A crash between
+the two is harmless: the claim is final and the next plan carries it out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aggregator.kube import patch
+from aggregator.kube.errors import NotFound, TestFailed
+from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey
+from shared.api import names
+from shared.protocol.wire import render_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from aggregator.kube.transport import KubeClient
+    from shared.api.gameserver import DeletionReason, GameServer
+
+
+async def claim(
+    client: KubeClient, server: GameServer, pod_uid: str, reason: DeletionReason, now: datetime
+) -> bool:
+    """Claim a server for deletion.
+
+    Args:
+        client: the API server.
+        server: as the decision saw it.
+        pod_uid: the pod that is to be deleted.
+        reason: why.
+        now: becomes spec.deletion.at.
+
+    Returns:
+        False when the server is gone or changed its mind: plan again.
+    """
+    deletion = {"reason": reason, "podUid": pod_uid, "at": render_time(now)}
+    operations = patch.JsonPatch(
+        (
+            patch.test("/metadata/uid", server.metadata.uid),
+            patch.test("/spec/opsState", server.spec.ops_state),
+            patch.add("/spec/deletion", deletion),
+            patch.add(patch.pointer("metadata", "labels", names.DELETING_LABEL), "true"),
+        )
+    )
+    key = ObjectKey(server.metadata.namespace, server.metadata.name)
+    try:
+        await client.patch(GAMESERVERS, key, operations)
+    except (TestFailed, NotFound):
+        return False
+    return True
+
+
+async def delete_claimed(client: KubeClient, key: ObjectKey, pod_uid: str) -> None:
+    """Delete the pod of a claimed server; that it is gone already is success.
+
+    Raises:
+        Conflict: the name belongs to another pod by now, which stays.
+    """
+    await client.delete(PODS, key, uid=pod_uid)

@@ -1,0 +1,102 @@
+"""Writes a plan for one game server, and says afterwards what was done. Not pure.
+
+Every write carries the uid and, where a decision rests on the whole object, the resourceVersion
+it was decided on: after a lost response or with a stale cache the API server refuses it (409),
+and the next run decides afresh from the annotation. So a crash between any two writes repeats
+nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from aggregator.gameserver.plan import (
+    CreateServer,
+    DeleteServer,
+    Event,
+    Operation,
+    PatchPod,
+    PatchServer,
+    PatchStatus,
+)
+from aggregator.kube.patch import MergePatch
+from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey, ObjectReference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aggregator.kube.events import EventRecorder
+    from aggregator.kube.transport import KubeClient
+
+
+class Applier:
+    """Writes the operations of one plan, in their order."""
+
+    def __init__(self, client: KubeClient, events: EventRecorder) -> None:
+        self._client = client
+        self._events = events
+
+    async def apply(self, key: ObjectKey, operations: Iterable[Operation], server_uid: str) -> str:
+        """Do the operations.
+
+        Args:
+            key: of the pod and its GameServer.
+            operations: of one plan.
+            server_uid: for events; empty when there is no GameServer yet.
+
+        Returns:
+            The resourceVersion that the GameServer has after our own writes; empty without any.
+
+        Raises:
+            AppError: the first that fails; those after it are not tried.
+        """
+        version = ""
+        for operation in operations:
+            version = await self._apply(key, operation, version)
+            if isinstance(operation, PatchServer | PatchPod):
+                self._record(key, server_uid, operation.events)
+        return version
+
+    async def _apply(self, key: ObjectKey, operation: Operation, version: str) -> str:
+        match operation:
+            case CreateServer(body):
+                created = await self._client.create(GAMESERVERS, key.namespace, body)
+                return _version(created)
+            case DeleteServer(uid, resource_version):
+                await self._client.delete(
+                    GAMESERVERS, key, uid=uid, resource_version=resource_version
+                )
+                return version
+            case PatchServer():
+                metadata = operation.document["metadata"] | {
+                    "uid": operation.uid,
+                    "resourceVersion": operation.resource_version,
+                }
+                patch = MergePatch(operation.document | {"metadata": metadata})
+                return _version(await self._client.patch(GAMESERVERS, key, patch))
+            case PatchStatus():
+                # Our own patch of the spec just gave the object another version.
+                metadata = {
+                    "uid": operation.uid,
+                    "resourceVersion": version or operation.resource_version,
+                }
+                patch = MergePatch({"metadata": metadata, "status": operation.status})
+                return _version(await self._client.patch(GAMESERVERS, key, patch, "status"))
+            case PatchPod():
+                # No resourceVersion: the kubelet writes pods all the time, these labels are ours.
+                patch = MergePatch({"metadata": operation.metadata | {"uid": operation.uid}})
+                await self._client.patch(PODS, key, patch)
+                return version
+            case _:
+                assert_never(operation)
+
+    def _record(self, key: ObjectKey, uid: str, events: Iterable[Event]) -> None:
+        reference = ObjectReference(GAMESERVERS, key, uid)
+        for event in events:
+            self._events.record(reference, event.type, event.reason, event.message)
+
+
+def _version(stored: dict[str, object]) -> str:
+    metadata = stored["metadata"]
+    assert isinstance(metadata, dict)  # noqa: S101 - every stored object has metadata
+    return str(metadata["resourceVersion"])

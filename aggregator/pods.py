@@ -1,0 +1,108 @@
+"""The part of a pod that Gamekeeper reads, decoded by msgspec (about 11 us an event). No I/O.
+
+Everything else of a pod is dropped at decoding: 10,000 whole pods would not fit our memory limit.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+_NATIVE_SIDECAR_POLICY = "Always"
+
+
+class PodOwner(msgspec.Struct, rename="camel", frozen=True):
+    """An owner reference."""
+
+    uid: str = ""
+    name: str = ""
+    kind: str = ""
+    controller: bool = False
+
+
+class PodMeta(msgspec.Struct, rename="camel", frozen=True):
+    """A pod's metadata."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    owner_references: tuple[PodOwner, ...] = ()
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+
+
+class PodContainer(msgspec.Struct, rename="camel", frozen=True):
+    """A container of the spec."""
+
+    name: str
+    restart_policy: str = ""
+
+
+class PodSpec(msgspec.Struct, rename="camel", frozen=True):
+    """A pod's spec."""
+
+    node_name: str = ""
+    containers: tuple[PodContainer, ...] = ()
+    init_containers: tuple[PodContainer, ...] = ()
+
+
+class PodCondition(msgspec.Struct, rename="camel", frozen=True):
+    """A condition of the pod."""
+
+    type: str
+    status: str
+    last_transition_time: datetime | None = None
+
+
+class PodStatus(msgspec.Struct, rename="camel", frozen=True):
+    """A pod's status."""
+
+    phase: str = ""
+    pod_ip: str = msgspec.field(default="", name="podIP")
+    host_ip: str = msgspec.field(default="", name="hostIP")
+    start_time: datetime | None = None
+    conditions: tuple[PodCondition, ...] = ()
+
+
+class Pod(msgspec.Struct, rename="camel", frozen=True):
+    """A pod."""
+
+    metadata: PodMeta
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def terminating(self) -> bool:
+        """Whether somebody has deleted it."""
+        return self.metadata.deletion_timestamp is not None
+
+    @property
+    def controller_uid(self) -> str:
+        """The uid of its controller; empty for an orphan."""
+        owners = (owner.uid for owner in self.metadata.owner_references if owner.controller)
+        return next(owners, "")
+
+    @property
+    def ready(self) -> bool:
+        """Whether its condition Ready is True."""
+        return any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
+
+    @property
+    def ready_since(self) -> datetime | None:
+        """When the condition Ready last changed; None when that is unknown."""
+        times = (c.last_transition_time for c in self.status.conditions if c.type == "Ready")
+        return next(times, None)
+
+    def has_container(self, name: str) -> bool:
+        """Tell whether a container or a native sidecar has this name."""
+        sidecars = (
+            c for c in self.spec.init_containers if c.restart_policy == _NATIVE_SIDECAR_POLICY
+        )
+        return any(container.name == name for container in (*self.spec.containers, *sidecars))
+
+
+decode_pod = msgspec.json.Decoder(Pod).decode

@@ -1,0 +1,1 @@
+"""Runs files of cases against the production functions: `python -m tests.cases KIND FILE`."""
