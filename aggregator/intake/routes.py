@@ -1,0 +1,207 @@
+"""`POST /v1/reports`: from an HTTP request to the ledger, and the answer (SPEC 3). Not pure.
+
+The order of the checks is that of their cost: who is it, how often, how much, what does it say.
+Nothing that a sender can put into a request is answered with a 500.
+
+| answer | when |
+| --- | --- |
+| 200 | accepted, or a repetition of what was accepted |
+| 400 | malformed; the field is named; final for that body |
+| 401, 403 | no valid token; a token of no pod or of another pod than the body says |
+| 408, 413, 415 | too slow, too large, not JSON |
+| 409 | older than what was accepted; with the accepted epoch |
+| 429 | the pod reports too often; Retry-After |
+| 503 | the API server cannot be asked, or the pod is not in the cache yet; Retry-After |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, assert_never
+
+from aiohttp import web
+
+from aggregator.intake.admit import Duplicate, Invalid, Stale, admit
+from aggregator.intake.auth import NotAPod, Unauthenticated
+from aggregator.intake.decode import decode_report
+from aggregator.kube.resources import ObjectKey
+from aggregator.ledger import Accepted
+from aggregator.token_bucket import TokenBuckets
+from shared.clock import monotonic_seconds, utc_now
+from shared.errors import InvalidInput, TransientError
+from shared.protocol.paths import MAX_REPORT_BYTES, REPORTS_PATH
+from shared.protocol.report import Answer, Rejection
+from shared.protocol.wire import render
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aggregator.intake.auth import PodIdentity
+    from aggregator.ledger import Ledger
+    from shared.protocol.probes import ProbeList
+    from shared.protocol.report import Report
+
+# An agent joins changes within 50 ms and has one request under way, so 20 a second is its utmost.
+_REPORTS_PER_SECOND = 20.0
+_REPORT_BURST = 40
+_RATE_LIMIT_CAPACITY = 50_000
+_BODY_SECONDS = 10.0
+_RETRY_AFTER_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class IntakePorts:
+    """What the intake needs of the rest of the aggregator.
+
+    Attributes:
+        authenticate: token -> pod; raises as `TokenAuthenticator` does.
+        ledger: where accepted reports go.
+        probes_for: the current probe list of a pod with its revision; None while the aggregator
+            does not know the pod, which is answered with 503 so that the agent comes again: right
+            after a start the caches lag, and a report of a foreign pod must not fill the ledger.
+        on_accepted: called with the pod's key (which is also its GameServer's) after a report was
+            accepted; `changed` says whether anything but times and counters differs.
+        heartbeat_seconds: what agents are told.
+        monotonic: seconds, for rates and silence.
+    """
+
+    authenticate: Callable[[str], Awaitable[PodIdentity]]
+    ledger: Ledger
+    probes_for: Callable[[PodIdentity], tuple[str, ProbeList] | None]
+    on_accepted: Callable[[ObjectKey, bool], None]
+    heartbeat_seconds: float
+    monotonic: Callable[[], float] = monotonic_seconds
+
+
+class _Refused(Exception):  # noqa: N818 - never leaves this module
+    """Ends a request with a rejection."""
+
+    def __init__(
+        self, status: int, rejection: Rejection, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(status, rejection.reason)
+        self.status = status
+        self.rejection = rejection
+        self.retry_after_seconds = retry_after_seconds
+
+    def response(self) -> web.Response:
+        headers = {}
+        if self.retry_after_seconds is not None:
+            # Whole seconds are the only number that HTTP knows here.
+            headers["Retry-After"] = str(max(1, ceil(self.retry_after_seconds)))
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return web.json_response(render(self.rejection), status=self.status, headers=headers)
+
+
+class ReportIntake:
+    """Handles reports. `intake_app` makes the application around it."""
+
+    def __init__(self, ports: IntakePorts) -> None:
+        self._ports = ports
+        self._buckets: TokenBuckets[str] = TokenBuckets(
+            _REPORTS_PER_SECOND, _REPORT_BURST, _RATE_LIMIT_CAPACITY
+        )
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one report."""
+        try:
+            answer = await self._take(request)
+        except _Refused as refused:
+            return refused.response()
+        body = json.dumps(render(answer), separators=(",", ":"))
+        return web.Response(text=body, content_type="application/json")
+
+    async def _take(self, request: web.Request) -> Answer:
+        if request.content_type != "application/json":
+            raise _Refused(415, Rejection("UnsupportedMediaType", "send application/json"))
+        identity = await self._identify(request)
+        wait = self._buckets.take(identity.pod_uid, self._ports.monotonic())
+        if wait:
+            raise _Refused(429, Rejection("TooManyRequests", "this pod reports too often"), wait)
+        report = _decode(await _read(request))
+        if report.pod_uid != identity.pod_uid:
+            message = "the token belongs to another pod"
+            raise _Refused(403, Rejection("ForeignPod", message, field="podUid"))
+        current = self._ports.probes_for(identity)
+        if current is None:
+            message = "this pod is not known yet; report again"
+            raise _Refused(503, Rejection("UnknownPod", message), _RETRY_AFTER_SECONDS)
+        self._admit(identity, report)
+        revision, probes = current
+        stale_probes = probes if report.probes_revision != revision else None
+        return Answer(revision, self._ports.heartbeat_seconds, stale_probes)
+
+    async def _identify(self, request: web.Request) -> PodIdentity:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            message = "send the header Authorization: Bearer <token>"
+            raise _Refused(401, Rejection("Unauthenticated", message))
+        try:
+            return await self._ports.authenticate(token.strip())
+        except Unauthenticated as error:
+            raise _Refused(401, Rejection(error.reason, error.message)) from error
+        except NotAPod as error:
+            raise _Refused(403, Rejection(error.reason, error.message)) from error
+        except TransientError as error:
+            wait = error.retry_after_seconds or _RETRY_AFTER_SECONDS
+            rejection = Rejection("Unavailable", "tokens cannot be checked at the moment")
+            raise _Refused(503, rejection, wait) from error
+
+    def _admit(self, identity: PodIdentity, report: Report) -> None:
+        ledger, now = self._ports.ledger, self._ports.monotonic()
+        outcome = admit(ledger.get(identity.pod_uid), report, utc_now())
+        match outcome:
+            case Accepted():
+                changed = ledger.accept(outcome, now)
+                key = ObjectKey(identity.namespace, identity.pod_name)
+                self._ports.on_accepted(key, changed)
+            case Duplicate():
+                ledger.repeat(identity.pod_uid, now)
+            case Stale(accepted_epoch):
+                message = "a newer report was accepted"
+                raise _Refused(409, Rejection("Stale", message, epoch=accepted_epoch))
+            case Invalid(field, message):
+                raise _Refused(400, Rejection("Invalid", message, field=field))
+            case _:
+                assert_never(outcome)
+
+
+async def _read(request: web.Request) -> bytes:
+    """Return the body; a sender that trickles it is cut off."""
+    if (request.content_length or 0) > MAX_REPORT_BYTES:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise _too_large() from error
+    except TimeoutError as error:
+        message = f"the body did not arrive within {_BODY_SECONDS:g} s"
+        raise _Refused(408, Rejection("RequestTimeout", message)) from error
+    except web.RequestPayloadError as error:
+        raise _Refused(400, Rejection("Invalid", "the body cannot be read")) from error
+
+
+def _too_large() -> _Refused:
+    message = f"a report has at most {MAX_REPORT_BYTES} bytes"
+    return _Refused(413, Rejection("RequestEntityTooLarge", message))
+
+
+def _decode(body: bytes) -> Report:
+    try:
+        return decode_report(body)
+    except InvalidInput as error:
+        rejection = Rejection("Invalid", error.message, field=error.field or None)
+        raise _Refused(400, rejection) from error
+
+
+def intake_app(ports: IntakePorts) -> web.Application:
+    """Return the application that takes reports; nothing else is served on its port."""
+    # NB: aiohttp measures after decompression, so a small gzip body cannot become a big one.
+    app = web.Application(client_max_size=MAX_REPORT_BYTES)
+    app.router.add_post(REPORTS_PATH, ReportIntake(ports).handle)
+    return app
