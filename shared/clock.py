@@ -14,3 +14,8 @@ def utc_now() -> datetime:
 def monotonic_seconds() -> float:
     """Return seconds of a clock that never steps back: for durations and deadlines."""
     return time.monotonic()
+
+
+def boottime_seconds() -> float:
+    """Return seconds since the machine booted, suspended time included: the clock of /proc/PID/stat's starttime."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

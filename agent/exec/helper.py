@@ -1,0 +1,131 @@
+"""The exec helper: a lean process that forks a nanny for every probe run.
+
+It is forked from the agent before that imports TLS, JSON and threads, so that each of its forks
+copies little memory and no fork ever happens in a process with threads. It holds no state: a
+request brings the descriptors of its output and of its reply, so runs survive the helper and the
+helper survives runs.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+
+from agent.exec import kernel, nanny
+from agent.exec.wire import FAILED, MAX_REQUEST_BYTES, REQUEST_FDS, Reply, Request
+from agent.title import EXEC_TITLE, set_title
+
+TYPE_CHECKING = False  # as a type checker reads it; the typing module would cost the helper 1 MiB
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+# Where a helper that was started as a program finds its socket.
+INHERITED_SOCKET_FD = 3
+
+
+class HelperProcess:
+    """A running helper as its parent sees it: its pid, and the socket that takes requests."""
+
+    __slots__ = ("pid", "socket")
+
+    def __init__(self, pid: int, requests: socket.socket) -> None:
+        self.pid = pid
+        self.socket = requests
+
+
+def fork() -> HelperProcess:
+    """Fork this process, which must have no threads yet, into agent and helper; returns in the agent only."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    agent_pid = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        serve(theirs, agent_pid)
+    theirs.close()
+    return HelperProcess(pid, ours)
+
+
+def serve(requests: socket.socket, agent_pid: int) -> NoReturn:
+    """Serve requests until the agent closes its side or ends. Never returns."""
+    set_title(EXEC_TITLE)
+    kernel.hide_memory()
+    kernel.adopt_orphans()  # those of a nanny that was killed
+    kernel.die_with_parent(signal.SIGKILL)
+    if os.getppid() != agent_pid:
+        os._exit(0)  # the agent ended before the kernel was told
+    # A terminal's ctrl-C reaches the whole group; only the agent decides when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    woken = _wake_on_child_exit()
+    # What lives now lives for ever: keeping the collector away leaves these pages shared with the nannies.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    poll = select.poll()
+    poll.register(requests, select.POLLIN)
+    poll.register(woken, select.POLLIN)
+    while True:
+        ready = [fd for fd, _ in poll.poll()]
+        if woken in ready:
+            os.read(woken, 4096)
+            _reap()
+        if requests.fileno() in ready:
+            _serve_one(requests)
+
+
+def _wake_on_child_exit() -> int:
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(
+        signal.SIGCHLD, lambda _number, _frame: None
+    )  # a handler, so that the descriptor is written
+    return reader
+
+
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+def _serve_one(requests: socket.socket) -> None:
+    flags = socket.MSG_CMSG_CLOEXEC
+    datagram, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, REQUEST_FDS, flags)
+    if not datagram:
+        os._exit(0)  # the agent has ended; nannies see their own control sockets close
+    try:
+        pid = os.fork()
+    except OSError as error:
+        _refuse_fork(descriptors[2], error)
+        pid = -1
+    if pid == 0:
+        _become_nanny(requests, Request.decode(datagram), nanny.Streams(*descriptors))
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _become_nanny(requests: socket.socket, request: Request, streams: nanny.Streams) -> NoReturn:
+    requests.close()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        nanny.run(request, streams)
+    except OSError as error:
+        streams.control.send(Reply(FAILED, reason="ExecHelperDied", message=str(error)).encode())
+    os._exit(0)
+
+
+def _refuse_fork(control: int, error: OSError) -> None:
+    message = f"no process for the probe ({error.strerror}): raise the pod's pid limit"
+    with socket.socket(fileno=os.dup(control)) as channel:
+        channel.send(Reply(FAILED, reason="ExecHelperDied", message=message).encode())
+
+
+if __name__ == "__main__":
+    # The agent starts a new helper this way when the first one died: it has threads by then.
+    serve(socket.socket(fileno=INHERITED_SOCKET_FD), os.getppid())

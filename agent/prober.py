@@ -1,0 +1,196 @@
+"""Runs the probes of the list: what is due is started, each outcome becomes a verdict.
+
+Not here: what is due when (schedule.py), what an outcome means for the verdict (verdict.py), which
+containers run (containers.py), how a command runs (exec/engine.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from agent import schedule, verdict
+from agent.log import data
+from agent.probes.exec import ExecBackend, ExecRun, RunningExec, outcome_of
+from agent.probes.outcome import HANDLER_NOT_SUPPORTED, Outcome, unknown
+from agent.verdict import Thresholds, VerdictState
+from shared.clock import monotonic_seconds, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.containers import Container, Containers
+    from shared.protocol.probes import ProbeList, ProbeSpec
+
+log = logging.getLogger(__name__)
+
+HISTORY_RUNS = 20
+
+
+@dataclass(slots=True)
+class ActiveProbe:
+    """A probe of the list and all that is remembered of it.
+
+    Attributes:
+        container: the run of the container that the state belongs to; None while there is none.
+        next_start: on the monotonic clock; None while it runs or cannot run.
+        running: the run under way.
+        history: the latest outcomes, oldest first.
+    """
+
+    spec: ProbeSpec
+    state: VerdictState
+    container: Container | None = None
+    next_start: float | None = None
+    running: RunningExec | None = None
+    history: deque[Outcome] = field(default_factory=lambda: deque(maxlen=HISTORY_RUNS))
+
+
+class Prober:
+    """The probes of this pod.
+
+    Args:
+        containers: where the main processes come from; it calls `container_changed`.
+        backend: runs exec probes.
+        max_concurrent: how many probes may run at the same time.
+        on_change: called when something that a report says has changed.
+        share: returns a random number in [0, 1).
+    """
+
+    def __init__(
+        self,
+        containers: Containers,
+        backend: ExecBackend,
+        max_concurrent: int,
+        on_change: Callable[[], None],
+        share: Callable[[], float],
+    ) -> None:
+        self._containers = containers
+        self._backend = backend
+        self._max_concurrent = max_concurrent
+        self._on_change = on_change
+        self._share = share
+        self.revision = ""
+        self._probes: dict[str, ActiveProbe] = {}
+
+    @property
+    def probes(self) -> tuple[ActiveProbe, ...]:
+        """The probes in the order of the list."""
+        return tuple(self._probes.values())
+
+    def replace(self, specs: ProbeList, revision: str) -> None:
+        """Follow another probe list: an unchanged probe keeps its state, a changed one starts afresh."""
+        before = self._probes
+        self._probes = {}
+        for spec in specs:
+            kept = before.get(spec.name)
+            if kept is not None and kept.spec == spec:
+                self._probes[spec.name] = before.pop(spec.name)
+            else:
+                self._probes[spec.name] = ActiveProbe(spec, verdict.begin(_thresholds(spec)))
+        for dropped in before.values():
+            _cancel(dropped)
+        self.revision = revision
+        names = {spec.container_name for spec in specs if spec.exec is not None}
+        now = monotonic_seconds()
+        self._containers.want(names, now)
+        self._containers.step(now)  # so that a container that runs is not reported missing first
+        for probe in self._probes.values():
+            if probe.container is None and probe.state.last is None:
+                self._begin(probe)
+        log.info("probe list changed", extra=data(revision=revision, probes=list(self._probes)))
+        self._on_change()
+
+    def container_changed(self, name: str) -> None:
+        """Begin again with every probe of a container that was found or has ended."""
+        for probe in self._probes.values():
+            if probe.spec.container_name == name and probe.spec.exec is not None:
+                self._begin(probe)
+        self._on_change()
+
+    def deadline(self) -> float | None:
+        """Return when the next probe is due and may start; None when none is or all slots are taken."""
+        if self._free_slots() <= 0:
+            return None
+        return min((due.at for due in self._waiting()), default=None)
+
+    def step(self, now: float) -> None:
+        """Start what is due."""
+        for name in schedule.startable(self._waiting(), now, self._free_slots()):
+            self._start(self._probes[name], now)
+
+    def close(self) -> None:
+        """Cancel every run under way."""
+        for probe in self._probes.values():
+            _cancel(probe)
+
+    def _waiting(self) -> list[schedule.Due]:
+        return [
+            schedule.Due(name, probe.next_start)
+            for name, probe in self._probes.items()
+            if probe.next_start is not None
+        ]
+
+    def _free_slots(self) -> int:
+        return self._max_concurrent - sum(p.running is not None for p in self._probes.values())
+
+    def _begin(self, probe: ActiveProbe) -> None:
+        """Start counting anew, with the container as it is now."""
+        _cancel(probe)
+        spec = probe.spec
+        probe.state = verdict.begin(_thresholds(spec))
+        probe.next_start = None
+        if spec.exec is None:
+            message = "this agent runs exec probes only: use exec, or a newer agent"
+            self._take(probe, unknown(HANDLER_NOT_SUPPORTED, message))
+            return
+        probe.container = self._containers.get(spec.container_name)
+        if probe.container is None:
+            self._take(probe, self._containers.explain_absence(spec.container_name))
+            return
+        probe.next_start = schedule.first_start(
+            probe.container.started, spec.initial_delay_seconds, monotonic_seconds()
+        )
+
+    def _start(self, probe: ActiveProbe, now: float) -> None:
+        if probe.container is None or probe.spec.exec is None:
+            return
+        probe.next_start = None
+
+        def on_done(run: ExecRun) -> None:
+            probe.running = None
+            probe.next_start = schedule.next_start(
+                now, monotonic_seconds(), probe.spec.period_seconds, self._share()
+            )
+            self._take(probe, outcome_of(run))
+
+        probe.running = self._backend.start(
+            probe.container.process, probe.spec.exec.command, probe.spec.timeout_seconds, on_done
+        )
+
+    def _take(self, probe: ActiveProbe, outcome: Outcome) -> None:
+        before = probe.state.published
+        probe.state = verdict.advance(probe.state, outcome, utc_now())
+        probe.history.append(outcome)
+        if probe.state.published == before:
+            return
+        after = probe.state.published
+        log.info(
+            "verdict changed",
+            extra=data(
+                probe=probe.spec.name, status=after.status, result=after.result, reason=after.reason
+            ),
+        )
+        self._on_change()
+
+
+def _thresholds(spec: ProbeSpec) -> Thresholds:
+    return Thresholds(success=spec.success_threshold, failure=spec.failure_threshold)
+
+
+def _cancel(probe: ActiveProbe) -> None:
+    if probe.running is not None:
+        probe.running.cancel()
+        probe.running = None
