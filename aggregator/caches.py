@@ -1,4 +1,4 @@
-"""What the reconcilers read: the last known state of sets, servers and pods, and the reports. No I/O.
+"""What the reconcilers read: the last known sets, servers and pods, and the reports. No I/O.
 
 The stores are filled by reflectors and the ledger by the report intake; the indexes are named
 here so that whoever fills and whoever reads agree.
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from aggregator.kube.resources import ObjectKey
 from aggregator.kube.store import Store
-from aggregator.ledger import Ledger
 from shared.api import names
 
 if TYPE_CHECKING:
+    from aggregator.ledger import Ledger
     from aggregator.pods import Pod
     from shared.api.gameserver import GameServer
     from shared.api.gameserverset import GameServerSet
@@ -44,10 +44,10 @@ def _servers() -> Store[GameServer]:
 class Caches:
     """The stores and the ledger of one aggregator."""
 
+    ledger: Ledger
     sets: Store[GameServerSet] = field(default_factory=Store)
     servers: Store[GameServer] = field(default_factory=_servers)
     pods: Store[Pod] = field(default_factory=_pods)
-    ledger: Ledger = field(default_factory=Ledger)
 
     def set_of(self, pod: Pod) -> GameServerSet | None:
         """Return the set that controls a pod, None when it is gone or another of the same name."""

@@ -9,6 +9,7 @@ from aggregator.gameserver.plan import Observed, PatchServer, plan
 from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
 from shared.clock import monotonic_seconds, utc_now
+from shared.protocol.paths import AGENT_CONTAINER_NAME
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from aggregator.kube.events import EventRecorder
     from aggregator.kube.resources import ObjectKey
     from aggregator.kube.transport import KubeClient
+
+
+# A timer never fires early by more than this, so one that is due now is asked again at once.
+_LEAST_WAIT_SECONDS = 0.05
 
 
 class GameServerReconciler:
@@ -48,8 +53,19 @@ class GameServerReconciler:
         for operation in decision.operations:
             if isinstance(operation, PatchServer) and operation.only_remembers:
                 self._remembered_at[key] = observed.now
-        after = decision.requeue_after
-        return Result(None if after is None else after.total_seconds())
+        due = decision.requeue_after
+        waits = [due.total_seconds() if due is not None else None, self._until_lost(observed)]
+        return Result(min((wait for wait in waits if wait is not None), default=None))
+
+    def _until_lost(self, observed: Observed) -> float | None:
+        """Return when silence of the agent would become news: no event tells of it."""
+        pod = observed.pod
+        if pod is None or pod.terminating or observed.lost:
+            return None
+        if not pod.has_container(AGENT_CONTAINER_NAME):
+            return None
+        wait = self._caches.ledger.seconds_until_lost(pod.metadata.uid, monotonic_seconds())
+        return max(wait, _LEAST_WAIT_SECONDS)
 
     def _observe(self, key: ObjectKey) -> Observed:
         caches = self._caches
