@@ -1,1 +1,1 @@
-"""The sidecar: runs probes inside the game container's view and reports their verdicts. Standard library only."""
+"""The sidecar: runs probes in the game container and reports verdicts. Standard library only."""

@@ -71,8 +71,8 @@ class Containers:
         if not is_pid_namespace_shared():
             return unknown(
                 "NoSharedPidNamespace",
-                "the agent sees only its own processes: set shareProcessNamespace: true in the pod template"
-                " (and neither hostPID nor an explicit false)",
+                "the agent sees only its own processes: set shareProcessNamespace: true in the pod"
+                " template (and neither hostPID nor an explicit false)",
             )
         if name in self._ended:
             return unknown(

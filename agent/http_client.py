@@ -24,7 +24,7 @@ _READ_BYTES = 16 * 1024
 
 
 class ExchangeError(Exception):
-    """No usable answer came: connect, TLS, timeout, or a broken response. The connection is closed."""
+    """No usable answer came: connect, TLS, timeout, a broken response. The connection is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,12 @@ class Connection:
     def post(self, path: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Response:
         """Return the response to a POST.
 
-        A kept connection that turns out to be closed is opened again once: the server may end it at any time.
+        A kept connection that turns out to be closed is opened again once: the server may end it at
+        any time.
 
         Raises:
-            ExchangeError: after at most `timeout` seconds (name resolution, which has no deadline, apart).
+            ExchangeError: after at most `timeout` seconds (name resolution, which has no deadline,
+            apart).
         """
         deadline = monotonic_seconds() + timeout
         reused = self._socket is not None

@@ -102,6 +102,8 @@ def advance(outbox: Outbox, event: Event, now: float, share: float) -> Outbox:
     """Return the outbox after an event.
 
     Args:
+        outbox: the state so far.
+        event: what happened.
         now: seconds of a monotonic clock.
         share: random in [0, 1), for the jitter.
     """

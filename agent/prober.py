@@ -81,7 +81,7 @@ class Prober:
         return tuple(self._probes.values())
 
     def replace(self, specs: ProbeList, revision: str) -> None:
-        """Follow another probe list: an unchanged probe keeps its state, a changed one starts afresh."""
+        """Follow another list: an unchanged probe keeps its state, a changed one starts afresh."""
         before = self._probes
         self._probes = {}
         for spec in specs:
@@ -111,7 +111,7 @@ class Prober:
         self._on_change()
 
     def deadline(self) -> float | None:
-        """Return when the next probe is due and may start; None when none is or all slots are taken."""
+        """Return when the next probe may start; None when none is due or all slots are taken."""
         if self._free_slots() <= 0:
             return None
         return min((due.at for due in self._waiting()), default=None)

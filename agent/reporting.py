@@ -1,4 +1,4 @@
-"""What the agent says of itself: the report to the aggregator and the body of /status. Pure: reads state only."""
+"""What the agent says of itself: the report to the aggregator and the body of /status. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def report_probe(probe: ActiveProbe) -> ProbeReport:
 
 
 def encode_report(report: Report) -> bytes:
-    """Return the report as JSON, at most MAX_REPORT_BYTES: if need be without stderr, which no decision reads."""
+    """Return the report as JSON, at most MAX_REPORT_BYTES.
+
+    If need be without stderr, which no decision reads.
+    """
     fields = render(report)
     body = _json(fields)
     if len(body) > MAX_REPORT_BYTES:
@@ -60,7 +63,7 @@ def build_report(
     probes_revision: str,
     state: tuple[Iterable[ContainerReport], Iterable[ActiveProbe]],
 ) -> Report:
-    """Return the whole current state with the numbers of the outbox, which has counted this report already."""
+    """Return the whole current state, numbered by an outbox that has counted it already."""
     containers, probes = state
     return Report(
         pod_uid=pod_uid,

@@ -1,9 +1,10 @@
-"""When probes run. Pure: times are seconds of one monotonic clock, random shares come in as arguments.
+"""When probes run. Pure: times are seconds of one monotonic clock, random shares are arguments.
 
-Rules: the first run is initialDelay after the container's start; then one every period, counted from the
-previous *start*, plus up to 10 % so that a fleet that started together does not pulse together; a probe
-never overlaps itself, and a slow one skips the ticks it missed instead of catching up.
-Source: SPEC 2.5; kubelet counts the period the same way and spreads the first run only.
+Rules: the first run is initialDelay after the container's start; then one every period, counted
+from the previous *start*, plus up to 10 % so that a fleet that started together does not pulse
+together; a probe never overlaps itself, and a slow one skips the ticks it missed instead of
+catching up. Source: SPEC 2.5; kubelet counts the period the same way and spreads the first run
+only.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Due:
 
 
 def first_start(container_started_at: float, initial_delay_seconds: float, now: float) -> float:
-    """Return when a probe first runs: at once if the agent meets a container older than the delay."""
+    """Return when a probe first runs: at once if the container is older than the delay."""
     return max(now, container_started_at + initial_delay_seconds)
 
 
@@ -48,6 +49,6 @@ def next_start(
 
 
 def startable(waiting: Iterable[Due], now: float, free_slots: int) -> list[str]:
-    """Return the names of the probes to start now: those that are due, the longest overdue first."""
+    """Return the names of the probes to start now: those that are due, the most overdue first."""
     due = sorted((item.at, item.name) for item in waiting if item.at <= now)
     return [name for _, name in due[: max(0, free_slots)]]

@@ -1,7 +1,7 @@
-"""The agent's settings: environment variables named GAMEKEEPER_*, read once. Pure: the environment is passed in.
+"""The agent's settings: environment variables named GAMEKEEPER_*, read once. Pure.
 
-Each variable stands once in the table `_VARIABLES` with its meaning; unknown names are an error, so that a
-typing mistake cannot silently keep a default.
+Each variable stands once in the table `_VARIABLES` with its meaning; unknown names are an error, so
+that a typing mistake cannot silently keep a default.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 _PREFIX = "GAMEKEEPER_"
 
-# Kubernetes adds variables for every Service of the namespace, in Docker's link format. A Service named
-# `gamekeeper-reports` yields GAMEKEEPER_REPORTS_PORT_443_TCP_ADDR and the like; they are not ours.
-# Source: kubernetes.io/docs/tutorials/services/connect-applications-service (environment variables).
+# Kubernetes adds variables for every Service of the namespace, in Docker's link format. A Service
+# named `gamekeeper-reports` yields GAMEKEEPER_REPORTS_PORT_443_TCP_ADDR and the like; they are not
+# ours. Source: kubernetes.io/docs/tutorials/services/connect-applications-service (environment
+# variables).
 _SERVICE_LINK = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
 )
 _SERVICE_LINK_VALUE = re.compile(r"^(tcp|udp|sctp)://")
 
-# The marker of a container that a template may put into every container of the pod (see exec/resolve.py).
+# The marker of a container that a template may put into every container of the pod (see
+# exec/resolve.py).
 _IGNORED = frozenset({"GAMEKEEPER_CONTAINER"})
 
 
@@ -38,9 +40,11 @@ class Settings:
     Attributes:
         report_urls: base URLs of the aggregator, tried in turn; https, or http on loopback only.
         token_file: the projected service-account token; read for every report, because it rotates.
-        ca_file: CA bundle (PEM) that the aggregator's certificate must chain to; empty for http only.
+        ca_file: CA bundle (PEM) that the aggregator's certificate must chain to; empty for http
+            only.
         pod_uid, pod_name, pod_namespace: of this pod, by the downward API.
-        pod_ip: address of the status server and, without a host of their own, of probes; empty: loopback.
+        pod_ip: address of the status server and, without a host of their own, of probes; empty:
+            loopback.
         status_port: TCP port of the status server, 0 for none.
         max_concurrent_probes: 1 to 64.
         log_level: DEBUG, INFO, WARNING or ERROR.

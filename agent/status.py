@@ -82,10 +82,8 @@ class StatusServer:
         try:
             listener = socket.create_server((address, port), family=family, backlog=16)
         except OSError as error:
-            where = f"{address}:{port}"
-            log.error(
-                "status server cannot listen", extra=data(address=where, error=error.strerror)
-            )
+            found = data(address=f"{address}:{port}", error=error.strerror)
+            log.warning("status server cannot listen", extra=found)
             return
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))

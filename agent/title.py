@@ -21,10 +21,10 @@ _COMM_BYTES = 15  # TASK_COMM_LEN - 1, see prctl(2)
 
 
 def set_title(title: bytes) -> None:
-    """Make `title` all that ps and /proc show as name and arguments of this process and its later forks.
+    """Make `title` all that ps shows of this process and of its later forks.
 
-    NB: where the argument memory is shorter than the title, the first environment string in memory is cut;
-    Python has copied the environment by then and passes explicit ones to programs.
+    NB: where the argument memory is shorter than the title, the first environment string in memory
+    is cut; Python has copied the environment by then and passes explicit ones to programs.
     """
     ctypes.CDLL(None).prctl(_PR_SET_NAME, ctypes.c_char_p(title[:_COMM_BYTES]), 0, 0, 0)
     start, arguments_bytes, capacity = _argument_area()
@@ -35,7 +35,7 @@ def set_title(title: bytes) -> None:
 
 
 def _argument_area() -> tuple[int, int, int]:
-    """Return the address of the arguments, their length and the length with the environment behind them."""
+    """Return the address of the arguments, their length, and the length with the environment."""
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     # The first field behind the parenthesis is number 3 of proc(5).

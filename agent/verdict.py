@@ -72,7 +72,7 @@ def begin(thresholds: Thresholds) -> VerdictState:
 
 
 def advance(state: VerdictState, outcome: Outcome, now: datetime) -> VerdictState:
-    """Return the state after one more outcome; `now` becomes the transition time if the verdict changes."""
+    """Return the state after one more outcome; `now` is the transition time if it changes."""
     consecutive = state.consecutive + 1 if outcome.status == state.last else 1
     runs = state.runs + (outcome.started_at is not None)
     counted = replace(state, last=outcome.status, consecutive=consecutive, runs=runs)

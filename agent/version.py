@@ -1,3 +1,3 @@
-"""The agent's version, as it stands in reports. A constant: reading package metadata costs memory."""
+"""The agent's version, as reports state it. A constant: package metadata costs memory."""
 
 AGENT_VERSION = "0.1.0"

@@ -17,5 +17,5 @@ def monotonic_seconds() -> float:
 
 
 def boottime_seconds() -> float:
-    """Return seconds since the machine booted, suspended time included: the clock of /proc/PID/stat's starttime."""
+    """Return seconds since boot, suspended time included: as in /proc/PID/stat."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,1 +1,1 @@
-"""Runs a command as a process of another container of the pod (AGENT-EXEC technique, see docs/adr)."""
+"""Runs a command as a process of another container of the pod (back end `procroot`)."""

@@ -69,7 +69,7 @@ class ProcrootEngine:
         timeout_seconds: float,
         on_done: Callable[[ExecRun], None],
     ) -> _Run:
-        """Start a command in a container; `on_done` is called once, from `step` or a selector callback."""
+        """Start a command in a container; `on_done` is called once, later, from the main loop."""
         run = _Run(self._selector, timeout_seconds, on_done, self._runs)
         self._runs.add(run)
         request = Request(process.pid, process.starttime, timeout_seconds, command).encode()
@@ -83,7 +83,7 @@ class ProcrootEngine:
         return run
 
     def deadline(self) -> float | None:
-        """Return when `step` has something to do, on the monotonic clock; None when nothing is planned."""
+        """Return when `step` has something to do, on the monotonic clock; None for never."""
         times = [run.deadline for run in self._runs]
         if self._restart_at is not None:
             times.append(self._restart_at)
@@ -153,7 +153,7 @@ class _Run:
         self._control: _Channel | None = None
 
     def send(self, helper: socket.socket, request: bytes) -> bool:
-        """Hand the request and the far ends of the channels to the helper; False when it cannot take them."""
+        """Hand the request and the far ends of the channels over; False when that is impossible."""
         stdout_reader, stdout_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         stderr_reader, stderr_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         control, far_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -205,7 +205,8 @@ class _Run:
         )
 
     def _keep_stdout(self, part: bytes) -> None:
-        # Beyond the limit it is read and thrown away: a full pipe would block the program, a closed one kill it.
+        # Beyond the limit it is read and thrown away: a full pipe would block the program, a
+        # closed one would kill it.
         self._stdout += part[: STDOUT_KEPT_BYTES - len(self._stdout)]
 
     def _keep_stderr(self, part: bytes) -> None:
@@ -220,7 +221,7 @@ class _Run:
 
 
 class _Channel:
-    """A readable descriptor in the selector; what is read goes to a callback, nothing (b"") at the end."""
+    """A readable descriptor in the selector; its data goes to a callback, b"" at the end."""
 
     def __init__(
         self,

@@ -37,7 +37,7 @@ class HelperProcess:
 
 
 def fork() -> HelperProcess:
-    """Fork this process, which must have no threads yet, into agent and helper; returns in the agent only."""
+    """Fork this process, which must have no threads yet; returns in the agent only."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     agent_pid = os.getpid()
     pid = os.fork()
@@ -60,7 +60,8 @@ def serve(requests: socket.socket, agent_pid: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     woken = _wake_on_child_exit()
-    # What lives now lives for ever: keeping the collector away leaves these pages shared with the nannies.
+    # What lives now lives for ever: keeping the collector away leaves these pages shared with the
+    # nannies.
     gc.collect()
     gc.freeze()
     gc.disable()

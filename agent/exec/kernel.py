@@ -40,7 +40,7 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def hide_memory() -> None:
-    """Close /proc/PID/{mem,root,environ,...} of this process to others: a game may run as root too."""
+    """Close /proc/PID/{mem,root,environ} of this process to others: a game may be root too."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
@@ -69,10 +69,10 @@ def set_capabilities(mask: int) -> None:
 
 
 def set_filesystem_ids(uid: int, gid: int) -> bool:
-    """Use these ids for access checks of files (and of /proc/PID) in this thread; True when it took effect.
+    """Use these ids for this thread's file access checks, /proc/PID too; True when it took effect.
 
-    NB: the calls report no error, so the result is read back. Leaving uid 0 suspends the capabilities that
-    override file permissions until it is 0 again.
+    NB: the calls report no error, so the result is read back. Leaving uid 0 suspends the
+    capabilities that override file permissions until it is 0 again.
     """
     _libc.setfsgid(ctypes.c_uint32(gid))
     _libc.setfsuid(ctypes.c_uint32(uid))

@@ -48,7 +48,7 @@ class _CannotRunError(Exception):
 
 
 class Streams:
-    """The descriptors of one run: where the program writes, and the agent's end of the conversation.
+    """The descriptors of one run: where the program writes, and the way back to the agent.
 
     `control` takes the reply; when the agent closes its side, the run is cancelled.
     """
@@ -62,7 +62,7 @@ class Streams:
 
 
 def run(request: Request, streams: Streams) -> None:
-    """Run the command to its end; every process it started is gone when this returns and has replied."""
+    """Run the command to its end and reply; every process it started is gone by then."""
     reply = _supervise(request, streams)
     if reply is not None:
         try:
@@ -102,8 +102,8 @@ def _spawn(
 ) -> int:
     """Start the command as execvp would with the target's PATH; return its pid.
 
-    Source: execvp(3) for the search; unlike it, a file without `#!` is not handed to a shell, because a
-    container runtime does not do so either.
+    Source: execvp(3) for the search; unlike it, a file without `#!` is not handed to a shell,
+    because a container runtime does not do so either.
     """
     arguments = [os.fsencode(argument) for argument in command]
     name = arguments[0]
@@ -136,8 +136,8 @@ def _cannot_run(name: str, refusal: OSError | None) -> _CannotRunError:
     if refusal is None:
         return _CannotRunError(
             "ExecNotFound",
-            f"{name!r} (or the interpreter in its first line) is not in the container: check the path, the"
-            " container's PATH and containerName",
+            f"{name!r} (or the interpreter in its first line) is not in the container: check the"
+            " path, the container's PATH and containerName",
         )
     advice = (
         "begin it with a #! line"
@@ -146,8 +146,8 @@ def _cannot_run(name: str, refusal: OSError | None) -> _CannotRunError:
     )
     return _CannotRunError(
         "ExecNotExecutable",
-        f"{name!r} cannot be executed in the container ({os.strerror(refusal.errno or 0)}): {advice}, or run it"
-        ' through its interpreter, as ["bash", "./probe.sh"]',
+        f"{name!r} cannot be executed in the container ({os.strerror(refusal.errno or 0)}):"
+        f' {advice}, or run it through its interpreter, as ["bash", "./probe.sh"]',
     )
 
 
@@ -197,7 +197,7 @@ def _reap() -> bool:
 
 
 def _descendants(proc: int) -> list[int]:
-    """Return the pids below this process, by the parents in /proc (a descriptor of it from before chroot).
+    """Return the pids below this process, by the parents in /proc (opened before chroot).
 
     /proc/PID/task/TID/children would be shorter, but is a kernel option.
     """

@@ -55,7 +55,7 @@ def is_running(process: MainProcess) -> bool:
 
 
 def is_pid_namespace_shared() -> bool:
-    """Return whether this process can see the other containers of its pod: in a namespace of its own it is PID 1."""
+    """Return whether other containers are in sight: in a namespace of its own an agent is PID 1."""
     return os.getpid() != 1
 
 
@@ -94,7 +94,7 @@ def _container_name(pid: int, pod_uid: str) -> str | None:
 
 
 def _marked_name(pid: int) -> str | None:
-    """Return the value of the marker in a process's environment, read under that process's ids (mode 0400)."""
+    """Return the marker in a process's environment, read under that process's ids (mode 0400)."""
     try:
         owner = os.stat(f"/proc/{pid}")
         kernel.set_filesystem_ids(owner.st_uid, owner.st_gid)

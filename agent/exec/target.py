@@ -110,8 +110,8 @@ def enter(pid: int, starttime: int) -> dict[bytes, bytes]:
     if not inside and not _change_directory(view.cwd):
         raise EntryRefusedError(
             "WorkingDirDenied",
-            "the user of the container's main process may not enter its working directory: give that"
-            " user search permission (x) on it",
+            "the user of the container's main process may not enter its working directory: give"
+            " that user search permission (x) on it",
         )
     return view.environment
 
@@ -124,7 +124,8 @@ def _read_own_status() -> bytes:
 def _open_process(pid: int, starttime: int) -> int:
     try:
         process = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        # The descriptor stays with this very process: reads fail once it is gone, even if its pid is reused.
+        # The descriptor stays with this very process: reads fail once it is gone, even if its pid
+        # is reused.
         fields = _read(process, "stat").rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         raise _not_running(pid) from None
@@ -138,7 +139,7 @@ def _open_view(process: int, own: Credentials, target: Credentials) -> _View:
     try:
         return _View(process)
     except PermissionError:
-        pass  # an agent with SYS_PTRACE, or one whose root rights suffice, succeeds under its own ids
+        pass  # an agent with SYS_PTRACE, or whose root rights suffice, succeeds under its own ids
     kernel.set_filesystem_ids(own.uids[1], own.gids[1])
     try:
         return _View(process)
@@ -184,7 +185,8 @@ def _take_identity(own: Credentials, target: Credentials) -> None:
         _with_capability("SETUID", lambda: os.setresuid(*uids))
     if target.uids[1] == 0:
         kernel.set_capabilities(allowed)
-    # At execve a root process regains its bounding set; without SETPCAP this is the other way to stop it.
+    # At execve a root process regains its bounding set; without SETPCAP this is the other way to
+    # stop it.
     if target.no_new_privileges or not bounded:
         kernel.forbid_new_privileges()
 
@@ -209,15 +211,16 @@ def _with_capability(name: str, step: Callable[[], None]) -> None:
 def _missing_capability(name: str) -> EntryRefusedError:
     return EntryRefusedError(
         f"MissingCapability({name})",
-        f"the agent needs the capability {name} to enter the container: add it to the agent's security"
-        " context, or use the `default` profile",
+        f"the agent needs the capability {name} to enter the container: add it to the agent's"
+        " security context, or use the `default` profile",
     )
 
 
 def _not_running(pid: int) -> EntryRefusedError:
     return EntryRefusedError(
         "ContainerNotRunning",
-        f"the container's main process {pid} has ended; the probe goes on when the container is restarted",
+        f"the container's main process {pid} has ended; the probe goes on when the container is"
+        " restarted",
     )
 
 

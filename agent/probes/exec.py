@@ -62,11 +62,11 @@ class ExecBackend(Protocol):
 
 
 def outcome_of(run: ExecRun) -> Outcome:
-    """Return what a finished command means: exit code 0 is True, any other False, not run is Unknown.
+    """Return what a finished command means: code 0 is True, any other False, not run is Unknown.
 
     A timeout is False, with what the command had printed by then as its result.
-    126 and 127 are what a POSIX shell returns when it cannot run a command (Shell Command Language, 2.8.2).
-    Source: SPEC 2.2, 2.3; OpenKruise shows stderr on failure, we always show stdout.
+    126 and 127 are what a POSIX shell returns when it cannot run a command (Shell Command Language,
+    2.8.2). Source: SPEC 2.2, 2.3; OpenKruise shows stderr on failure, we always show stdout.
     """
     status, reason, message = _judge(run.reply)
     stdout = run.stdout.decode(errors="replace")
