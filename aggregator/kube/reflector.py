@@ -52,12 +52,14 @@ class Pace:
         watch_seconds: a watch is asked to end after once to twice this time.
         healthy_seconds: a watch that lived so long did not fail, whatever ended it.
         share: random numbers in [0, 1).
+        monotonic: seconds, for the life of a watch.
     """
 
     backoff: Backoff = _BACKOFF
     watch_seconds: int = 300
     healthy_seconds: float = 1.0
     share: Callable[[], float] = random.random
+    monotonic: Callable[[], float] = monotonic_seconds
 
     def delay_seconds(self, failures: int) -> float:
         """Return the wait after `failures` (>= 1) in a row, never near zero."""
@@ -168,9 +170,9 @@ class Reflector(Generic[T]):
         if self._version is None:
             self._version = await self._list()
             self.synced.set()
-        started = monotonic_seconds()
+        started = self._pace.monotonic()
         await self._watch(self._version)
-        if monotonic_seconds() - started < self._pace.healthy_seconds:
+        if self._pace.monotonic() - started < self._pace.healthy_seconds:
             # A server that answers and closes would otherwise be asked a thousand times a second.
             raise Unavailable("WatchEnded", "the watch ended at once")
         self._failures = 0
