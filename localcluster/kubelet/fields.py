@@ -1,0 +1,77 @@
+"""What a pod says about itself to its containers: the downward API, and references. Pure.
+
+Source: Kubernetes documentation, "Downward API", available fields.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+_SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
+
+
+class ConfigurationError(Exception):
+    """A container cannot be configured as its pod says; the message names the field or object."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """A pod as its containers may see it.
+
+    Args:
+        pod: the API object.
+        pod_ip: its address.
+        host_ip: the address of the node.
+        node_name: the node.
+    """
+
+    pod: Json
+    pod_ip: str
+    host_ip: str
+    node_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """The objects that a pod refers to, as read; None for one that does not exist.
+
+    Args:
+        config_maps: by name.
+        secrets: by name; values are base64.
+    """
+
+    config_maps: dict[str, Json | None] = field(default_factory=dict)
+    secrets: dict[str, Json | None] = field(default_factory=dict)
+
+
+def field_value(path: str, facts: PodFacts) -> str:
+    """Return the value of a `fieldRef.fieldPath`.
+
+    Raises:
+        ConfigurationError: no such field.
+    """
+    metadata = facts.pod["metadata"]
+    subscript = _SUBSCRIPT.fullmatch(path)
+    if subscript:
+        return str(metadata.get(subscript[1], {}).get(subscript[2], ""))
+    simple = {
+        "metadata.name": metadata["name"],
+        "metadata.namespace": metadata["namespace"],
+        "metadata.uid": metadata["uid"],
+        "spec.nodeName": facts.node_name,
+        "spec.serviceAccountName": facts.pod["spec"].get("serviceAccountName", "default"),
+        "status.podIP": facts.pod_ip,
+        "status.podIPs": facts.pod_ip,
+        "status.hostIP": facts.host_ip,
+        "status.hostIPs": facts.host_ip,
+    }
+    if path in simple:
+        return str(simple[path])
+    if path in ("metadata.labels", "metadata.annotations"):
+        values = metadata.get(path.removeprefix("metadata."), {})
+        return "\n".join(f'{key}="{value}"' for key, value in sorted(values.items()))
+    raise ConfigurationError(f"fieldRef: field {path} is not part of the downward API")

@@ -1,0 +1,218 @@
+"""Runtime state of a pod's containers -> the pod's status. Pure.
+
+Source: Kubernetes documentation, "Pod Lifecycle"; the phase rules are those of kubelet's getPhase.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, assert_never
+
+if TYPE_CHECKING:
+    from localcluster.kubelet.fields import Json
+
+CRASH_LOOP_BACK_OFF = "CrashLoopBackOff"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Not started; `message` may be empty."""
+
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Its main process runs."""
+
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """Its main process has ended; `exit_code` is 128 + n for a signal n."""
+
+    exit_code: int
+    reason: str
+    message: str
+    started_at: datetime
+    finished_at: datetime
+    container_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """One container now.
+
+    Args:
+        name: of the container.
+        state: now.
+        last: how the instance before this one ended.
+        restart_count: starts after the first.
+        container_id: of the newest instance, with its scheme; empty before the first.
+        image: as the pod names it.
+        image_id: the folder it comes from; empty when not mapped.
+    """
+
+    name: str
+    state: Waiting | Running | Terminated
+    last: Terminated | None
+    restart_count: int
+    container_id: str
+    image: str
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodState:
+    """A pod now.
+
+    Args:
+        started_at: when the kubelet accepted it.
+        pod_ip: its address.
+        host_ip: the node's.
+        init: its init containers in order, native sidecars included.
+        main: its containers in order.
+    """
+
+    started_at: datetime
+    pod_ip: str
+    host_ip: str
+    init: tuple[ContainerState, ...]
+    main: tuple[ContainerState, ...]
+
+
+def timestamp(moment: datetime) -> str:
+    """Return the wire form of a moment: RFC 3339, whole seconds, UTC."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def is_sidecar(container: Json) -> bool:
+    """Return whether an init container is a native sidecar."""
+    return bool(container.get("restartPolicy") == "Always")
+
+
+def build_status(pod: Json, now_state: PodState, now: datetime) -> Json:
+    """Return the whole status of a pod.
+
+    Args:
+        pod: the API object; its conditions keep their transition time while they do not change.
+        now_state: what runs.
+        now: the time of a changed condition.
+    """
+    spec = pod["spec"]
+    sidecars = {c["name"] for c in spec.get("initContainers", []) if is_sidecar(c)}
+    initialized = all(_is_initialized(c, c.name in sidecars) for c in now_state.init)
+    phase = _phase(now_state.main, spec.get("restartPolicy", "Always"), initialized=initialized)
+    conditions = _conditions(now_state, sidecars, phase, initialized=initialized)
+    status: Json = {
+        "phase": phase,
+        "conditions": _with_times(conditions, pod.get("status", {}).get("conditions", []), now),
+        "hostIP": now_state.host_ip,
+        "hostIPs": [{"ip": now_state.host_ip}],
+        "podIP": now_state.pod_ip,
+        "podIPs": [{"ip": now_state.pod_ip}],
+        "startTime": timestamp(now_state.started_at),
+        "containerStatuses": [_container(c, runs_on=True) for c in now_state.main],
+    }
+    if now_state.init:
+        status["initContainerStatuses"] = [
+            _container(c, runs_on=c.name in sidecars) for c in now_state.init
+        ]
+    return status
+
+
+def _is_initialized(container: ContainerState, sidecar: bool) -> bool:
+    if sidecar:
+        return isinstance(container.state, Running) or container.last is not None
+    return isinstance(container.state, Terminated) and container.state.exit_code == 0
+
+
+def _phase(main: tuple[ContainerState, ...], policy: str, *, initialized: bool) -> str:
+    never_started = [c for c in main if isinstance(c.state, Waiting) and c.last is None]
+    if not initialized or never_started:
+        return "Pending"
+    if any(isinstance(c.state, Running) for c in main) or policy == "Always":
+        return "Running"
+    codes = [c.state.exit_code for c in main if isinstance(c.state, Terminated)]
+    if len(codes) == len(main) and not any(codes):
+        return "Succeeded"
+    # Under OnFailure a failed container waits for its next start.
+    return "Failed" if policy == "Never" else "Running"
+
+
+def _conditions(
+    now_state: PodState, sidecars: set[str], phase: str, *, initialized: bool
+) -> list[Json]:
+    counted = [*now_state.main, *(c for c in now_state.init if c.name in sidecars)]
+    unready = [c.name for c in counted if not isinstance(c.state, Running)]
+    if not unready:
+        ready: Json = {"status": "True"}
+    elif phase == "Succeeded":
+        ready = {"status": "False", "reason": "PodCompleted"}
+    else:
+        names = " ".join(unready)
+        message = f"containers with unready status: [{names}]"
+        ready = {"status": "False", "reason": "ContainersNotReady", "message": message}
+    incomplete = [c.name for c in now_state.init if not _is_initialized(c, c.name in sidecars)]
+    initial: Json = {"status": "True"}
+    if not initialized:
+        message = f"containers with incomplete status: [{' '.join(incomplete)}]"
+        initial = {"status": "False", "reason": "ContainersNotInitialized", "message": message}
+    return [
+        {"type": "Initialized", **initial},
+        {"type": "Ready", **ready},
+        {"type": "ContainersReady", **ready},
+        {"type": "PodScheduled", "status": "True"},
+    ]
+
+
+def _with_times(conditions: list[Json], before: list[Json], now: datetime) -> list[Json]:
+    known = {condition["type"]: condition for condition in before}
+    timed = []
+    for condition in conditions:
+        old = known.get(condition["type"], {})
+        same = old.get("status") == condition["status"] and "lastTransitionTime" in old
+        moment = old["lastTransitionTime"] if same else timestamp(now)
+        timed.append({**condition, "lastTransitionTime": moment})
+    return timed
+
+
+def _container(container: ContainerState, *, runs_on: bool) -> Json:
+    running = isinstance(container.state, Running)
+    completed = isinstance(container.state, Terminated) and container.state.exit_code == 0
+    return {
+        "name": container.name,
+        "state": _state(container.state),
+        "lastState": {} if container.last is None else _state(container.last),
+        # A plain init container is ready once it has completed.
+        "ready": running if runs_on else completed,
+        "started": running,
+        "restartCount": container.restart_count,
+        "image": container.image,
+        "imageID": container.image_id,
+        **({"containerID": container.container_id} if container.container_id else {}),
+    }
+
+
+def _state(state: Waiting | Running | Terminated) -> Json:
+    match state:
+        case Waiting(reason, message):
+            return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
+        case Running(started_at):
+            return {"running": {"startedAt": timestamp(started_at)}}
+        case Terminated():
+            return {
+                "terminated": {
+                    "exitCode": state.exit_code,
+                    "reason": state.reason,
+                    **({"message": state.message} if state.message else {}),
+                    "startedAt": timestamp(state.started_at),
+                    "finishedAt": timestamp(state.finished_at),
+                    "containerID": state.container_id,
+                }
+            }
+        case _:
+            assert_never(state)
