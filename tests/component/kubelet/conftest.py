@@ -1,0 +1,21 @@
+"""A kubelet for each test, with an image `game` that runs for ever."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.kubelet import GAME, KubeletUnderTest, running_kubelet, write_image
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest.fixture
+async def kubelet(tmp_path: Path) -> AsyncIterator[KubeletUnderTest]:
+    description = {"command": ["bash", "./start.sh"], "workingDir": "/data", "env": {"MODE": "x"}}
+    image = write_image(tmp_path / "game", description, start_sh=GAME)
+    async with running_kubelet(tmp_path, {"game": image}) as running:
+        yield running
