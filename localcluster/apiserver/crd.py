@@ -1,0 +1,256 @@
+"""CustomResourceDefinitions: validated, established, and turned into served resources. Pure.
+
+Source: https://kubernetes.io/docs/reference/kubernetes-api/extend-resources/custom-resource-definition-v1/
+and k8s.io/apiextensions-apiserver pkg/registry/customresource/tableconvertor (printer columns).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+
+from localcluster.apiserver import printers, schema
+from localcluster.apiserver.builtin import EXTENSIONS_GROUP
+from localcluster.apiserver.durations import age
+from localcluster.apiserver.errors import (
+    Cause,
+    forbidden_field,
+    invalid_value,
+    required,
+    unsupported_value,
+)
+from localcluster.apiserver.jsonpath import JsonPath
+from localcluster.apiserver.metadata import subdomain_causes
+from localcluster.apiserver.objects import Object, dig, encode, timestamp
+from localcluster.apiserver.resources import Column, Printer, Resource, ScalePaths
+from localcluster.apiserver.validation import Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+_NAME_FIELDS = ("plural", "kind")
+
+
+def _complete(definition: Object) -> list[str]:
+    spec = definition.get("spec")
+    names = spec.get("names") if isinstance(spec, dict) else None
+    if isinstance(names, dict) and isinstance(names.get("kind"), str):
+        names.setdefault("singular", names["kind"].lower())
+        names.setdefault("listKind", f"{names['kind']}List")
+        spec.setdefault("conversion", {"strategy": "None"})
+    return []
+
+
+def _validate(definition: Object, old: Object | None) -> list[Cause]:
+    spec = definition.get("spec")
+    if not isinstance(spec, dict):
+        return [required("spec")]
+    names = spec.get("names") if isinstance(spec.get("names"), dict) else {}
+    causes = [required(f"spec.names.{name}") for name in _NAME_FIELDS if not names.get(name)]
+    if not spec.get("group"):
+        causes.append(required("spec.group"))
+    if spec.get("scope") not in ("Namespaced", "Cluster"):
+        causes.append(unsupported_value("spec.scope", spec.get("scope"), ("Cluster", "Namespaced")))
+    expected = f"{names.get('plural')}.{spec.get('group')}"
+    if not causes and definition["metadata"].get("name") != expected:
+        why = f"must be spec.names.plural+\".\"+spec.group, which is '{expected}'"
+        causes.append(invalid_value("metadata.name", definition["metadata"].get("name"), why))
+    causes += _version_causes(spec.get("versions"))
+    if not causes and old is not None:
+        causes += [
+            forbidden_field(f"spec.{key}", "field is immutable")
+            for key in ("group", "scope")
+            if spec[key] != old["spec"][key]
+        ]
+    return causes
+
+
+def _version_causes(versions: Any) -> list[Cause]:
+    if not isinstance(versions, list) or not versions:
+        return [required("spec.versions", "must have at least one version")]
+    causes: list[Cause] = []
+    if sum(bool(v.get("storage")) for v in versions if isinstance(v, dict)) != 1:
+        causes.append(
+            invalid_value("spec.versions", "", "must have exactly one version marked as storage")
+        )
+    for index, version in enumerate(versions):
+        path = f"spec.versions[{index}]"
+        if not isinstance(version, dict) or not version.get("name"):
+            causes.append(required(f"{path}.name"))
+            continue
+        declared = dig(version, "schema", "openAPIV3Schema")
+        if not isinstance(declared, dict):
+            causes.append(required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
+            continue
+        causes += _schema_causes(declared, f"{path}.schema.openAPIV3Schema")
+        for number, column in enumerate(version.get("additionalPrinterColumns") or []):
+            field = f"{path}.additionalPrinterColumns[{number}].jsonPath"
+            causes += _json_path_causes(column, field)
+    return causes
+
+
+def _schema_causes(declared: Object, field: str) -> list[Cause]:
+    if declared.get("type") != "object":
+        return [invalid_value(f"{field}.type", declared.get("type"), "must be object at the root")]
+    try:
+        Validator(declared)
+    except (jsonschema_rs.ValidationError, ValueError, TypeError, AttributeError) as error:
+        # What the library cannot compile is not a schema: a wrong keyword type or a bad pattern.
+        line = str(error).splitlines()[0]
+        return [invalid_value(field, "", f"is not a structural schema: {line}")]
+    return []
+
+
+def _json_path_causes(column: Any, field: str) -> list[Cause]:
+    try:
+        JsonPath(column["jsonPath"])
+    except (ValueError, KeyError, TypeError) as error:
+        return [invalid_value(field, dig(column, "jsonPath"), f"must be a JSONPath: {error}")]
+    return []
+
+
+DEFINITION = Resource(
+    group=EXTENSIONS_GROUP,
+    version="v1",
+    plural="customresourcedefinitions",
+    kind="CustomResourceDefinition",
+    short_names=("crd", "crds"),
+    namespaced=False,
+    subresources=("status",),
+    has_generation=True,
+    printer=printers.CUSTOM_RESOURCE_DEFINITION,
+    complete=_complete,
+    validate=_validate,
+    name_causes=subdomain_causes,
+)
+
+
+def established(definition: Object, now: datetime) -> Object:
+    """Return `definition` with the status of one that is served."""
+    spec = definition["spec"]
+    conditions = [
+        {
+            "type": kind,
+            "status": "True",
+            "lastTransitionTime": timestamp(now),
+            "reason": reason,
+            "message": message,
+        }
+        for kind, reason, message in (
+            ("NamesAccepted", "NoConflicts", "no conflicts found"),
+            ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        )
+    ]
+    storage = [version["name"] for version in spec["versions"] if version["storage"]]
+    status = {
+        "conditions": dig(definition, "status", "conditions") or conditions,
+        "acceptedNames": spec["names"],
+        "storedVersions": storage,
+    }
+    return {**definition, "status": status}
+
+
+def resources(definition: Object) -> tuple[Resource, ...]:
+    """Return one resource per served version of a valid definition."""
+    versions = definition["spec"]["versions"]
+    return tuple(_resource(definition["spec"], v) for v in versions if v.get("served"))
+
+
+def _resource(spec: Object, version: Object) -> Resource:
+    names, declared = spec["names"], version["schema"]["openAPIV3Schema"]
+    subresources = version.get("subresources") or {}
+    validator = Validator(declared)
+    fields = version.get("selectableFields") or []
+    return Resource(
+        group=spec["group"],
+        version=version["name"],
+        plural=names["plural"],
+        kind=names["kind"],
+        singular=names.get("singular") or names["kind"].lower(),
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        namespaced=spec["scope"] == "Namespaced",
+        subresources=tuple(name for name in ("status", "scale") if name in subresources),
+        custom=True,
+        has_generation=True,
+        printer=_printer(version.get("additionalPrinterColumns")),
+        selectable_fields=tuple(field["jsonPath"].lstrip(".") for field in fields),
+        complete=_completion(declared),
+        validate=lambda new, _old: validator.causes(new),
+        name_causes=subdomain_causes,
+        scale=_scale(subresources.get("scale")),
+        openapi=declared,
+    )
+
+
+def _completion(declared: schema.Schema) -> Callable[[Object], list[str]]:
+    def complete(obj: Object) -> list[str]:
+        unknown = schema.prune(declared, obj)
+        schema.default(declared, obj)
+        return unknown
+
+    return complete
+
+
+def _scale(declared: Object | None) -> ScalePaths | None:
+    if declared is None:
+        return None
+    selector = declared.get("labelSelectorPath")
+    return ScalePaths(
+        _keys(declared["specReplicasPath"]),
+        _keys(declared["statusReplicasPath"]),
+        _keys(selector) if selector else None,
+    )
+
+
+def _keys(path: str) -> tuple[str, ...]:
+    return tuple(path.lstrip(".").split("."))
+
+
+def _printer(columns: list[Object] | None) -> Printer:
+    if not columns:
+        return printers.printer(printers.AGE)
+    return printers.printer(
+        *(
+            (
+                Column(
+                    column["name"],
+                    column["type"],
+                    column.get("priority") or 0,
+                    column.get("format") or "",
+                    column.get("description") or "",
+                ),
+                _cell(JsonPath(column["jsonPath"]), column["type"]),
+            )
+            for column in columns
+        )
+    )
+
+
+def _cell(path: JsonPath, kind: str) -> Callable[[Object, datetime], Any]:
+    def cell(obj: Object, now: datetime) -> Any:
+        values = path.find(obj)
+        if not values:
+            return None
+        if kind == "string":
+            return " ".join(_printed(value) for value in values)
+        if kind == "date":
+            return age(values[0], now) if isinstance(values[0], str) else None
+        return _typed(kind, values[0])
+
+    return cell
+
+
+def _typed(kind: str, value: Any) -> Any:
+    """Return `value` where it has the column's type, else an empty cell as the real server does."""
+    if kind == "boolean":
+        return value if isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if kind == "integer" else float(value)
+
+
+def _printed(value: Any) -> str:
+    return value if isinstance(value, str) else encode(value).decode()

@@ -1,0 +1,236 @@
+"""HTTP handlers of the resource paths: they read the request, call a verb and write the answer.
+
+Semantics are in verbs.py, watch.py, streams.py; here is only what HTTP adds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from localcluster.apiserver import deletion, errors, lists, responses, reviews, scale
+from localcluster.apiserver.authentication import User
+from localcluster.apiserver.objects import Object, fresh
+from localcluster.apiserver.patch import apply_patch
+from localcluster.apiserver.requests import (
+    Target,
+    is_true,
+    parse_dry_run,
+    parse_field_validation,
+    parse_list_options,
+    parse_target,
+)
+from localcluster.apiserver.state import ApiServer
+from localcluster.apiserver.streams import Streams
+from localcluster.apiserver.tables import table
+from localcluster.apiserver.verbs import WriteOptions
+from localcluster.apiserver.watch import Format, Watch
+from shared.clock import utc_now
+
+if TYPE_CHECKING:
+    from localcluster.apiserver.requests import ListOptions
+
+USER = "user"
+"""Key of the authenticated User in a request."""
+_READABLE = ("", "application/json", "application/octet-stream")
+
+
+class Handlers:
+    """The resource paths of one server.
+
+    Args:
+        server: what they act on.
+        streams: logs and exec.
+    """
+
+    def __init__(self, server: ApiServer, streams: Streams) -> None:
+        self._server = server
+        self._streams = streams
+
+    async def dispatch(self, request: web.Request) -> web.StreamResponse:
+        """Answer any request below /api/VERSION and /apis/GROUP/VERSION."""
+        parts = [part for part in request.path.split("/") if part]
+        target = parse_target(self._server.registry, parts)
+        special = {
+            "scale": self._scale,
+            "binding": self._bind,
+            "token": self._token,
+            "log": self._streams.logs,
+            "exec": self._streams.execute,
+        }
+        if target.subresource in special:
+            return await special[target.subresource](request, target)
+        handler = {
+            "GET": self._read,
+            "POST": self._create,
+            "PUT": self._replace,
+            "PATCH": self._patch,
+            "DELETE": self._delete,
+        }.get(request.method)
+        if handler is None:
+            raise errors.method_not_allowed()
+        return await handler(request, target)
+
+    async def _read(self, request: web.Request, target: Target) -> web.StreamResponse:
+        _require(target, "get" if target.name else "list")
+        if not target.name or is_true(request.query, "watch"):
+            options = parse_list_options(target, request.query)
+            if options.watch:
+                return await self._watch(request, target, options)
+            return self._list(request, target, options)
+        stored = self._server.verbs.get(target.resource, (target.namespace, target.name))
+        return responses.one(request, target.resource, stored)
+
+    def _list(self, request: web.Request, target: Target, options: ListOptions) -> web.Response:
+        page = lists.list_page(self._server.verbs.store, target.resource, options)
+        include = responses.table_format(request)
+        if include is None:
+            return responses.json_bytes(lists.encode_list(target.resource, page))
+        objects = [stored.presented(target.resource.api_version) for stored in page.items]
+        rows = table(target.resource.printer, objects, page.metadata, include, utc_now())
+        return responses.json_object(rows)
+
+    async def _watch(
+        self, request: web.Request, target: Target, options: ListOptions
+    ) -> web.StreamResponse:
+        form = Format(responses.table_format(request), utc_now)
+        watch = Watch(self._server.verbs.store, target.resource, options, form)
+        response = web.StreamResponse(headers={"Content-Type": responses.JSON})
+        self._server.watches.add(watch)
+        try:
+            await response.prepare(request)
+            async for chunk in watch.chunks():
+                await response.write(chunk)
+            await response.write_eof()
+        except ConnectionResetError:
+            # The client went away; there is nobody left to tell.
+            return response
+        finally:
+            self._server.watches.discard(watch)
+        return response
+
+    async def _create(self, request: web.Request, target: Target) -> web.StreamResponse:
+        _require(target, "create")
+        if target.name:
+            raise errors.method_not_allowed()
+        body = await _json_body(request)
+        if "get" not in target.resource.verbs:
+            user: User = request[USER]
+            review = reviews.answer(target.resource, body, user, self._server.authenticator)
+            return responses.json_object(review, 201)
+        written = self._server.verbs.create(
+            target.resource, target.namespace, body, _write_options(request)
+        )
+        return responses.one(request, target.resource, written.stored, 201, written.warnings)
+
+    async def _replace(self, request: web.Request, target: Target) -> web.StreamResponse:
+        _require(target, "update", named=True)
+        written = self._server.verbs.replace(
+            target.resource,
+            (target.namespace, target.name),
+            await _json_body(request),
+            _write_options(request),
+            target.subresource,
+        )
+        return responses.one(request, target.resource, written.stored, 200, written.warnings)
+
+    async def _patch(self, request: web.Request, target: Target) -> web.StreamResponse:
+        _require(target, "patch", named=True)
+        written = self._server.verbs.patch(
+            target.resource,
+            (target.namespace, target.name),
+            (request.content_type, await request.read()),
+            _write_options(request),
+            target.subresource,
+        )
+        return responses.one(request, target.resource, written.stored, 200, written.warnings)
+
+    async def _delete(self, request: web.Request, target: Target) -> web.StreamResponse:
+        body = await _json_body(request) if request.body_exists else {}
+        options = deletion.parse_options(body, dict(request.query))
+        verbs, resource = self._server.verbs, target.resource
+        if not target.name:
+            _require(target, "deletecollection")
+            selection = parse_list_options(target, request.query)
+            page = lists.list_page(verbs.store, resource, selection)
+            for stored in page.items:
+                metadata = stored.object["metadata"]
+                verbs.delete(resource, (metadata.get("namespace", ""), metadata["name"]), options)
+            return responses.json_bytes(lists.encode_list(resource, page))
+        _require(target, "delete", named=True)
+        stored, gone = verbs.delete(resource, (target.namespace, target.name), options)
+        if not gone or not resource.custom:
+            return responses.one(request, resource, stored)
+        return responses.json_object(_deleted(target, stored.object))
+
+    async def _scale(self, request: web.Request, target: Target) -> web.StreamResponse:
+        resource, key = target.resource, (target.namespace, target.name)
+        paths = resource.scale
+        if paths is None:
+            raise errors.no_such_path()
+        stored = self._server.verbs.get(resource, key)
+        current = scale.scale_of(paths, stored.object)
+        if request.method == "GET":
+            return responses.json_object(current)
+        if request.method == "PUT":
+            wanted = await _json_body(request)
+        elif request.method == "PATCH":
+            wanted = apply_patch(resource, current, request.content_type, await request.read())
+        else:
+            raise errors.method_not_allowed()
+        # The body was awaited for: the object may be another one by now.
+        latest = self._server.verbs.get(resource, key).presented(resource.api_version)
+        obj = fresh(scale.scaled(resource, paths, latest, wanted))
+        written = self._server.verbs.replace(resource, key, obj, _write_options(request))
+        return responses.json_object(scale.scale_of(paths, written.stored.object))
+
+    async def _bind(self, request: web.Request, target: Target) -> web.StreamResponse:
+        if request.method != "POST":
+            raise errors.method_not_allowed()
+        body = await _json_body(request)
+        self._server.verbs.bind(target.resource, (target.namespace, target.name), body)
+        success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+        return responses.json_object({**success, "code": 201}, 201)
+
+    async def _token(self, request: web.Request, target: Target) -> web.StreamResponse:
+        if request.method != "POST":
+            raise errors.method_not_allowed()
+        body = await _json_body(request)
+        account = self._server.verbs.get(target.resource, (target.namespace, target.name))
+        return responses.json_object(self._server.authenticator.issue(account.object, body), 201)
+
+
+def _require(target: Target, verb: str, *, named: bool = False) -> None:
+    """Raise 405 when the resource does not have `verb`, or when the path lacks a name."""
+    if verb not in target.resource.verbs or (named and not target.name):
+        raise errors.method_not_allowed()
+
+
+def _write_options(request: web.Request) -> WriteOptions:
+    return WriteOptions(parse_dry_run(request.query), parse_field_validation(request.query))
+
+
+async def _json_body(request: web.Request) -> Any:
+    if request.content_type not in _READABLE:
+        raise errors.unsupported_media_type(request.content_type, ("application/json",))
+    try:
+        return msgspec.json.decode(await request.read() or b"{}")
+    except msgspec.DecodeError as error:
+        raise errors.bad_request(f"the body of the request is not JSON: {error}") from error
+
+
+def _deleted(target: Target, obj: Object) -> Object:
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "details": {
+            "name": target.name,
+            "group": target.resource.group,
+            "kind": target.resource.plural,
+            "uid": obj["metadata"]["uid"],
+        },
+    }

@@ -1,0 +1,91 @@
+"""Lists of a collection, whole or in pages. Reads the store, no I/O.
+
+Pages are cut from the present state, and every page carries the resourceVersion of the first. A watch from
+there replays whatever changed between pages, so a client that lists and watches ends with the truth.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from localcluster.apiserver.errors import bad_request
+from localcluster.apiserver.objects import Object, encode
+
+if TYPE_CHECKING:
+    from localcluster.apiserver.requests import ListOptions
+    from localcluster.apiserver.resources import Resource
+    from localcluster.apiserver.store import ObjectKey, Store, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a collection.
+
+    Args:
+        items: by namespace and name.
+        metadata: metav1.ListMeta.
+    """
+
+    items: list[Stored]
+    metadata: Object
+
+
+def list_page(store: Store, resource: Resource, options: ListOptions) -> Page:
+    """Return what is selected, at most `limit` objects.
+
+    Raises:
+        ApiError: 400 for a `continue` token that this server did not give.
+    """
+    version, after = _read_cursor(options.cursor) if options.cursor else (store.version, None)
+    objects = store.collection(resource.collection).objects
+    namespace = options.selector.namespace
+    keys = [
+        key
+        for key in objects
+        if (namespace is None or key[0] == namespace) and (after is None or key > after)
+    ]
+    keys.sort()
+    matches = options.selector.matches
+    selected = [(key, objects[key]) for key in keys if matches(objects[key].object)]
+    metadata: Object = {"resourceVersion": str(version)}
+    if options.limit and len(selected) > options.limit:
+        last = selected[options.limit - 1][0]
+        metadata["continue"] = _cursor(version, last)
+        # The real server counts only where no selector hides objects from its count.
+        if not options.selector.labels and not options.selector.fields:
+            metadata["remainingItemCount"] = len(selected) - options.limit
+        selected = selected[: options.limit]
+    return Page([stored for _, stored in selected], metadata)
+
+
+def encode_list(resource: Resource, page: Page) -> bytes:
+    """Return a page as a `KindList`, made of the objects' cached JSON."""
+    head = encode(
+        {
+            "kind": f"{resource.kind}List",
+            "apiVersion": resource.api_version,
+            "metadata": page.metadata,
+        }
+    )
+    items = b",".join(stored.encoded(resource.api_version) for stored in page.items)
+    return b'%s,"items":[%s]}' % (head[:-1], items)
+
+
+def _cursor(version: int, last: ObjectKey) -> str:
+    text = json.dumps({"rv": version, "after": last})
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[int, ObjectKey]:
+    try:
+        read = json.loads(base64.urlsafe_b64decode(cursor))
+        namespace, name = read["after"]
+        return int(read["rv"]), (str(namespace), str(name))
+    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        raise bad_request("continue key is not valid: list again without it") from error

@@ -1,0 +1,69 @@
+"""One patch of any kind applied to one object. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jsonpatch
+import jsonpointer
+import msgspec
+
+from localcluster.apiserver.errors import ApiError, bad_request, unsupported_media_type
+from localcluster.apiserver.objects import Object, fresh
+from localcluster.apiserver.strategic import merge_patch, strategic_merge_patch
+
+if TYPE_CHECKING:
+    from localcluster.apiserver.resources import Resource
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+
+
+def apply_patch(resource: Resource, current: Object, content_type: str, body: bytes) -> Object:
+    """Return `current` patched, sharing nothing with it.
+
+    Args:
+        resource: custom resources do not take strategic patches.
+        current: the object before.
+        content_type: media type of the patch, without parameters.
+        body: the patch.
+
+    Raises:
+        ApiError: 415 for a media type not served (server-side apply among them), 400 for a body that is no
+            patch, 422 when a JSON patch does not apply (a failed `test` among the causes).
+    """
+    accepted = (JSON_PATCH, MERGE_PATCH, *(() if resource.custom else (STRATEGIC_PATCH,)))
+    if content_type not in accepted:
+        raise unsupported_media_type(content_type, accepted)
+    try:
+        patch = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise bad_request(f"error decoding patch: {error}") from error
+    if content_type == JSON_PATCH:
+        return _json_patch(current, patch)
+    if not isinstance(patch, dict):
+        raise bad_request("error decoding patch: a merge patch is a JSON object")
+    patched = (merge_patch if content_type == MERGE_PATCH else strategic_merge_patch)(
+        current, patch
+    )
+    return fresh(patched)
+
+
+def _json_patch(current: Object, operations: Any) -> Object:
+    if not isinstance(operations, list):
+        raise bad_request("error decoding patch: a JSON patch is an array of operations")
+    try:
+        patched = jsonpatch.JsonPatch(operations).apply(current, in_place=False)
+    except jsonpatch.InvalidJsonPatch as error:
+        raise bad_request(f"error decoding patch: {error}") from error
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+        raise ApiError(
+            422,
+            "Invalid",
+            "the server rejected our request due to an error in our request",
+            causes=[{"reason": "UnexpectedServerResponse", "message": str(error)}],
+        ) from error
+    if not isinstance(patched, dict):
+        raise bad_request("the patch replaces the whole object by something that is no object")
+    return fresh(patched)

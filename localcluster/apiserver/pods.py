@@ -1,0 +1,182 @@
+"""Pods: defaults, validation, what may change, binding to a node. Pure.
+
+Source: k8s.io/kubernetes pkg/apis/core/v1/defaults.go and pkg/apis/core/validation/validation.go
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from localcluster.apiserver.errors import (
+    Cause,
+    conflict,
+    duplicate,
+    forbidden_field,
+    invalid_value,
+    required,
+    unsupported_value,
+)
+from localcluster.apiserver.metadata import label_causes
+from localcluster.apiserver.objects import Object, dig, timestamp
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
+DEFAULT_GRACE_SECONDS = 30
+_RESTART_POLICIES = ("Always", "OnFailure", "Never")
+_MUTABLE_SPEC = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds")
+_UPDATE_RULE = (
+    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
+)
+
+
+def complete(pod: Object) -> list[str]:
+    """Fill in place the defaults that clients rely on."""
+    spec = pod.get("spec")
+    if not isinstance(spec, dict):
+        return []
+    spec.setdefault("restartPolicy", "Always")
+    spec.setdefault("dnsPolicy", "ClusterFirst")
+    spec.setdefault("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS)
+    spec.setdefault("enableServiceLinks", True)
+    spec.setdefault("securityContext", {})
+    spec.setdefault("schedulerName", "default-scheduler")
+    spec.setdefault("serviceAccountName", spec.get("serviceAccount") or "default")
+    spec.setdefault("serviceAccount", spec["serviceAccountName"])
+    for container in _containers(spec):
+        container.setdefault("imagePullPolicy", _pull_policy(container.get("image")))
+        container.setdefault("resources", {})
+        container.setdefault("terminationMessagePath", "/dev/termination-log")
+        container.setdefault("terminationMessagePolicy", "File")
+        for port in container.get("ports") or []:
+            port.setdefault("protocol", "TCP")
+    status = pod.setdefault("status", {})
+    status.setdefault("phase", "Pending")
+    return []
+
+
+def validate(pod: Object, old: Object | None) -> list[Cause]:
+    """Return what is wrong with a pod, or with the change from `old`."""
+    spec = pod.get("spec")
+    if not isinstance(spec, dict):
+        return [required("spec")]
+    causes = _container_causes(spec)
+    if spec.get("restartPolicy") not in _RESTART_POLICIES:
+        causes.append(
+            unsupported_value("spec.restartPolicy", spec.get("restartPolicy"), _RESTART_POLICIES)
+        )
+    grace = spec.get("terminationGracePeriodSeconds")
+    if not isinstance(grace, int) or grace < 0:
+        causes.append(
+            invalid_value(
+                "spec.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0"
+            )
+        )
+    if not causes and old is not None and _frozen(spec) != _frozen(old["spec"]):
+        causes.append(forbidden_field("spec", _UPDATE_RULE))
+    return causes
+
+
+def bound(pod: Object, binding: Object, now: datetime) -> Object:
+    """Return `pod` assigned to the node that a v1.Binding names.
+
+    Raises:
+        ApiError: 409 when the pod is being deleted or already has a node.
+    """
+    name = pod["metadata"]["name"]
+    node = dig(binding, "target", "name")
+    if pod["metadata"].get("deletionTimestamp"):
+        raise conflict(
+            "", "pods/binding", name, f"pod {name} is being deleted, cannot be assigned to a host"
+        )
+    if pod["spec"].get("nodeName"):
+        why = f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
+        raise conflict("", "pods/binding", name, why)
+    status = pod.get("status") or {}
+    scheduled = {
+        "type": "PodScheduled",
+        "status": "True",
+        "lastProbeTime": None,
+        "lastTransitionTime": timestamp(now),
+    }
+    others = [c for c in status.get("conditions") or [] if c.get("type") != "PodScheduled"]
+    return {
+        **pod,
+        "spec": {**pod["spec"], "nodeName": node},
+        "status": {**status, "conditions": [*others, scheduled]},
+    }
+
+
+def container_names(pod: Object) -> list[str]:
+    """Return the names of all containers, the main ones first."""
+    return [container["name"] for container in _containers(pod["spec"])]
+
+
+def default_container(pod: Object) -> str:
+    """Return the container that logs and exec mean when none is named."""
+    annotations = pod["metadata"].get("annotations") or {}
+    named = annotations.get(DEFAULT_CONTAINER_ANNOTATION)
+    return named if named in container_names(pod) else pod["spec"]["containers"][0]["name"]
+
+
+def _containers(spec: Object) -> list[Object]:
+    lists = (spec.get("containers") or [], spec.get("initContainers") or [])
+    return [c for each in lists if isinstance(each, list) for c in each if isinstance(c, dict)]
+
+
+def _pull_policy(image: object) -> str:
+    # `latest`, written or implied, may name another image tomorrow.
+    last = str(image or "").rpartition("/")[2]
+    tag = last.partition("@")[0].partition(":")[2]
+    return "Always" if tag in ("", "latest") and "@" not in last else "IfNotPresent"
+
+
+def _container_causes(spec: Object) -> list[Cause]:
+    if not spec.get("containers"):
+        return [required("spec.containers")]
+    causes: list[Cause] = []
+    seen: set[str] = set()
+    for list_name in ("initContainers", "containers"):
+        containers = spec.get(list_name) or []
+        if not isinstance(containers, list):
+            causes.append(invalid_value(f"spec.{list_name}", containers, "must be an array"))
+            continue
+        for index, container in enumerate(containers):
+            path = f"spec.{list_name}[{index}]"
+            causes += _one_container_causes(container, path, seen)
+    return causes
+
+
+def _one_container_causes(container: Any, path: str, seen: set[str]) -> list[Cause]:
+    if not isinstance(container, dict):
+        return [invalid_value(path, container, "must be an object")]
+    causes: list[Cause] = []
+    name = container.get("name")
+    if not name:
+        causes.append(required(f"{path}.name"))
+    else:
+        causes += label_causes(str(name), f"{path}.name")
+        if name in seen:
+            causes.append(duplicate(f"{path}.name", name))
+        seen.add(str(name))
+    if not container.get("image"):
+        causes.append(required(f"{path}.image"))
+    for key in ("command", "args"):
+        value = container.get(key, [])
+        if value is not None and not (
+            isinstance(value, list) and all(isinstance(word, str) for word in value)
+        ):
+            causes.append(invalid_value(f"{path}.{key}", value, "must be an array of strings"))
+    return causes
+
+
+def _frozen(spec: Object) -> Object:
+    """Return the part of a pod's specification that never changes."""
+    frozen = {key: value for key, value in spec.items() if key not in _MUTABLE_SPEC}
+    for list_name in ("containers", "initContainers"):
+        if list_name in frozen:
+            frozen[list_name] = [{**c, "image": None} for c in frozen[list_name]]
+    return frozen

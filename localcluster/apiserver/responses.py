@@ -1,0 +1,75 @@
+"""HTTP responses in Kubernetes' representations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from localcluster.apiserver.errors import ApiError, bad_request
+from localcluster.apiserver.objects import Object, encode
+from localcluster.apiserver.tables import INCLUDE_OBJECT, IncludeObject, table
+from shared.clock import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from localcluster.apiserver.resources import Resource
+    from localcluster.apiserver.store import Stored
+
+JSON = "application/json"
+# Warning header: code 299 (miscellaneous persistent warning), agent unknown, quoted text. Source: RFC 7234, 5.5.
+_WARNING = '299 - "{}"'
+
+
+def json_bytes(body: bytes, status: int = 200, warnings: Iterable[str] = ()) -> web.Response:
+    """Return a response with a JSON body that is encoded already."""
+    response = web.Response(body=body, status=status, content_type=JSON)
+    for warning in warnings:
+        escaped = warning.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", _WARNING.format(escaped))
+    return response
+
+
+def json_object(value: Object, status: int = 200) -> web.Response:
+    """Return a response with a JSON body."""
+    return json_bytes(encode(value), status)
+
+
+def failure(error: ApiError) -> web.Response:
+    """Return the response to a refused request."""
+    return json_object(error.status(), error.code)
+
+
+def table_format(request: web.Request) -> IncludeObject | None:
+    """Return how much of the object a Table shall carry, or None when the client wants plain objects.
+
+    Raises:
+        ApiError: 400 for an unknown `includeObject`.
+    """
+    # A client lists what it can read in the order of its wishes; kubectl names Table first.
+    first = request.headers.get("Accept", "").partition(",")[0]
+    if "as=Table" not in first.replace(" ", "").split(";"):
+        return None
+    wanted = request.query.get("includeObject") or "Metadata"
+    for include in INCLUDE_OBJECT:
+        if wanted == include:
+            return include
+    raise bad_request(f"includeObject: {wanted!r} is none of {', '.join(INCLUDE_OBJECT)}")
+
+
+def one(
+    request: web.Request,
+    resource: Resource,
+    stored: Stored,
+    status: int = 200,
+    warnings: Iterable[str] = (),
+) -> web.Response:
+    """Return an object, as a Table where the client asks for one."""
+    include = table_format(request)
+    if include is None:
+        return json_bytes(stored.encoded(resource.api_version), status, warnings)
+    obj = stored.presented(resource.api_version)
+    metadata = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+    body = encode(table(resource.printer, [obj], metadata, include, utc_now()))
+    return json_bytes(body, status, warnings)

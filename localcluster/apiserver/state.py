@@ -1,0 +1,94 @@
+"""Everything one running server consists of, put together. No I/O.
+
+The parts do not know each other: verbs write to the store, the store tells the controllers and the watches.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from localcluster.apiserver.admission import SYSTEM_NAMESPACES
+from localcluster.apiserver.authentication import Authenticator, User
+from localcluster.apiserver.builtin import builtin_resources
+from localcluster.apiserver.controllers import Controllers
+from localcluster.apiserver.crd import DEFINITION
+from localcluster.apiserver.definitions import DefinitionController
+from localcluster.apiserver.garbage import GarbageCollector
+from localcluster.apiserver.namespaces import NamespaceController, create_namespaces
+from localcluster.apiserver.resources import Registry
+from localcluster.apiserver.reviews import review_resources
+from localcluster.apiserver.store import HISTORY_EVENTS, Store
+from localcluster.apiserver.verbs import Verbs, WriteOptions
+from shared.clock import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from localcluster.apiserver.objects import Object
+    from localcluster.apiserver.watch import Watch
+
+_SIGNING_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    """The parts that requests are answered from.
+
+    Args:
+        registry: what is served.
+        verbs: reads and writes.
+        controllers: what follows from writes.
+        authenticator: who may ask.
+        kubelet_token: bearer token for logs and exec.
+        watches: those that are open, to be closed at the end.
+    """
+
+    registry: Registry
+    verbs: Verbs
+    controllers: Controllers
+    authenticator: Authenticator
+    kubelet_token: str
+    watches: set[Watch] = field(default_factory=set)
+
+
+def make_api_server(
+    static_users: Mapping[str, User],
+    kubelet_token: str,
+    definitions: Iterable[Object],
+    schedule: Callable[[Callable[[], None]], object],
+    history_events: int = HISTORY_EVENTS,
+) -> ApiServer:
+    """Return a server with its system namespaces and the given CustomResourceDefinitions.
+
+    Args:
+        static_users: bearer token -> user.
+        kubelet_token: what the kubelet's streaming server expects.
+        definitions: CustomResourceDefinition objects; changed in place.
+        schedule: runs a function soon (`loop.call_soon`).
+        history_events: how far back a watch can resume, per collection.
+
+    Raises:
+        ApiError: a definition is refused.
+    """
+    registry = Registry((*builtin_resources(), DEFINITION, *review_resources()))
+    # Milliseconds since the epoch: see the module docstring of store.py.
+    store = Store(int(utc_now().timestamp() * 1000), history_events)
+    verbs = Verbs(store, utc_now)
+    controllers = Controllers(
+        store,
+        (
+            DefinitionController(verbs, registry),
+            NamespaceController(verbs, registry),
+            GarbageCollector(verbs, registry),
+        ),
+        schedule,
+    )
+    key = secrets.token_bytes(_SIGNING_KEY_BYTES)
+    authenticator = Authenticator(store, static_users, key, utc_now)
+    create_namespaces(verbs, registry, SYSTEM_NAMESPACES)
+    for definition in definitions:
+        verbs.create(DEFINITION, "", definition, WriteOptions())
+    controllers.drain()
+    return ApiServer(registry, verbs, controllers, authenticator, kubelet_token)

@@ -1,0 +1,348 @@
+"""Create, read, replace, patch and delete: the semantics that all resources share.
+
+No HTTP, no await: every verb runs to its end on one thread, so it is atomic. The only side effect is the store.
+
+A write goes: decode (prune, default) -> keep what the client may not change -> validate -> store, unless
+nothing changed.
+
+Source: k8s.io/apiserver pkg/registry/generic/registry/store.go and
+https://kubernetes.io/docs/reference/using-api/api-concepts/
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from localcluster.apiserver import admission, deletion, errors, metadata, pods
+from localcluster.apiserver.objects import Object, dig, fresh, timestamp, with_metadata
+from localcluster.apiserver.patch import apply_patch
+from localcluster.apiserver.store import ObjectKey, Store, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from localcluster.apiserver.deletion import DeleteOptions
+    from localcluster.apiserver.resources import Resource
+
+# Without vowels and look-alikes, so that a generated name spells no word (k8s.io/apimachinery pkg/util/rand).
+_NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_SERVER_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+_NAME_FIELDS = ("name", "namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """Options of create, update and patch.
+
+    Args:
+        dry_run: do everything but store.
+        field_validation: Strict refuses unknown fields, Warn names them in a Warning header, Ignore drops them.
+    """
+
+    dry_run: bool = False
+    field_validation: str = "Warn"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A write that succeeded.
+
+    Args:
+        stored: the object now.
+        warnings: one line each for the client's Warning headers.
+    """
+
+    stored: Stored
+    warnings: tuple[str, ...] = ()
+
+
+class Verbs:
+    """The verbs over one store.
+
+    Args:
+        store: objects and versions.
+        now: the clock.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+        self.store = store
+        self.now = now
+
+    def get(self, resource: Resource, key: ObjectKey) -> Stored:
+        """Return an object.
+
+        Raises:
+            ApiError: 404.
+        """
+        stored = self.store.get(resource.collection, key)
+        if stored is None:
+            raise errors.not_found(resource.group, resource.plural, key[1])
+        return stored
+
+    def create(
+        self, resource: Resource, namespace: str, obj: Object, options: WriteOptions
+    ) -> Written:
+        """Store a new object.
+
+        Args:
+            resource: what it is.
+            namespace: of the request; empty for cluster-scoped resources.
+            obj: the request's body; changed in place.
+            options: of the write.
+
+        Raises:
+            ApiError: 400, 403, 404 (no such namespace), 409 AlreadyExists, 422.
+        """
+        _check_type(resource, obj)
+        meta = _metadata_of(obj)
+        if meta.get("resourceVersion"):
+            raise errors.bad_request("resourceVersion should not be set on objects to be created")
+        _check_namespace(meta, namespace)
+        if not meta.get("name") and meta.get("generateName"):
+            suffix = "".join(secrets.choice(_NAME_ALPHABET) for _ in range(5))
+            meta["name"] = f"{meta['generateName']}{suffix}"
+        for name in _SERVER_FIELDS:
+            meta.pop(name, None)
+        meta["uid"] = str(uuid.uuid4())
+        meta["creationTimestamp"] = timestamp(self.now())
+        if resource.namespaced:
+            meta["namespace"] = namespace
+        if resource.has_generation:
+            meta["generation"] = 1
+        if "status" in resource.subresources:
+            obj.pop("status", None)
+        warnings = _complete(resource, obj, options)
+        self._validate(resource, obj, None)
+        admission.admit_creation(self.store, resource, obj)
+        key = (namespace, meta["name"])
+        if self.store.get(resource.collection, key):
+            raise errors.already_exists(resource.group, resource.plural, meta["name"])
+        return Written(self._put(resource, key, obj, options), warnings)
+
+    def replace(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        obj: Object,
+        options: WriteOptions,
+        subresource: str = "",
+    ) -> Written:
+        """Store the next version of an object that exists.
+
+        Args:
+            resource: what it is.
+            key: namespace and name of the request.
+            obj: the whole object wanted; changed in place.
+            options: of the write.
+            subresource: empty for all but status, or `status` for status alone.
+
+        Raises:
+            ApiError: 400, 404, 409 Conflict, 422.
+        """
+        _check_type(resource, obj)
+        current = self.get(resource, key)
+        meta = _metadata_of(obj)
+        _check_namespace(meta, key[0])
+        if meta.setdefault("name", key[1]) != key[1]:
+            why = f"the name of the object ({meta['name']}) does not match the name on the URL ({key[1]})"
+            raise errors.bad_request(why)
+        _check_current(resource, current.object, meta)
+        desired = _split(resource, current.object, obj, subresource)
+        warnings = _complete(resource, desired, options)
+        desired = _keep_server_fields(current.object, desired)
+        if desired == current.object:
+            return Written(current, warnings)
+        self._validate(resource, desired, current.object)
+        if resource.has_generation and _specified(resource, desired) != _specified(
+            resource, current.object
+        ):
+            generation = current.object["metadata"].get("generation", 0) + 1
+            desired = with_metadata(desired, generation=generation)
+        return Written(self._put(resource, key, desired, options), warnings)
+
+    def patch(
+        self,
+        resource: Resource,
+        key: ObjectKey,
+        patch: tuple[str, bytes],
+        options: WriteOptions,
+        subresource: str = "",
+    ) -> Written:
+        """Store the next version of an object, given as a patch.
+
+        Args:
+            resource: what it is.
+            key: namespace and name.
+            patch: media type and body.
+            options: of the write.
+            subresource: as for `replace`.
+
+        Raises:
+            ApiError: as `replace`, and 415 and 422 of the patch itself.
+        """
+        current = self.get(resource, key).presented(resource.api_version)
+        patched = apply_patch(resource, current, *patch)
+        return self.replace(resource, key, patched, options, subresource)
+
+    def bind(self, resource: Resource, key: ObjectKey, binding: Object) -> None:
+        """Assign a pod to a node (`pods/binding`).
+
+        Raises:
+            ApiError: 404, 409 when the pod has a node already or is being deleted, 422 without a node.
+        """
+        if not dig(binding, "target", "name"):
+            raise errors.invalid("", "Binding", key[1], [errors.required("target.name")])
+        pod = pods.bound(self.get(resource, key).object, binding, self.now())
+        self.store.put(resource.collection, key, pod)
+
+    def change_metadata(self, resource: Resource, key: ObjectKey, **changes: object) -> None:
+        """Set metadata fields of an object that exists (None removes one), without looking at the rest.
+
+        For controllers: a finalizer has to come off an object even if a new schema calls its spec invalid.
+        """
+        changed = with_metadata(self.get(resource, key).object, **changes)
+        self._put(resource, key, changed, WriteOptions())
+
+    def delete(
+        self, resource: Resource, key: ObjectKey, options: DeleteOptions
+    ) -> tuple[Stored, bool]:
+        """Delete an object, or mark it to be deleted.
+
+        Returns:
+            The object's last or marked state, and whether it is gone.
+
+        Raises:
+            ApiError: 403 for namespaces that must stay, 404, 409 for a failed precondition.
+        """
+        current = self.get(resource, key)
+        deletion.check_preconditions(resource, current.object, options)
+        admission.admit_deletion(resource, key[1])
+        marked = deletion.mark(resource, current.object, options, self.now())
+        if options.dry_run or marked is current.object:
+            return current, marked is None
+        if marked is None:
+            return self.store.remove(resource.collection, key, current.object), True
+        return self.store.put(resource.collection, key, marked), False
+
+    def _put(
+        self, resource: Resource, key: ObjectKey, obj: Object, options: WriteOptions
+    ) -> Stored:
+        if options.dry_run:
+            version = obj["metadata"].get("resourceVersion")
+            return Stored(obj, int(version) if version else 0)
+        if deletion.is_over(resource, obj):
+            return self.store.remove(resource.collection, key, obj)
+        return self.store.put(resource.collection, key, obj)
+
+    def _validate(self, resource: Resource, obj: Object, old: Object | None) -> None:
+        meta = obj["metadata"]
+        causes: list[errors.Cause] = []
+        if not meta.get("name"):
+            causes.append(errors.required("metadata.name", "name or generateName is required"))
+        elif old is None and resource.name_causes:
+            causes += resource.name_causes(meta["name"])
+        causes += metadata.causes(meta)
+        if old is not None:
+            causes += _finalizer_causes(meta, old["metadata"])
+        causes += resource.validate(obj, old)
+        if causes:
+            raise errors.invalid(resource.group, resource.kind, meta.get("name", ""), causes)
+
+
+def _check_type(resource: Resource, obj: Any) -> None:
+    if not isinstance(obj, dict):
+        raise errors.bad_request("the body of the request is not a JSON object")
+    for field, expected in (("apiVersion", resource.api_version), ("kind", resource.kind)):
+        # Typed clients leave both out for built-in kinds; for a custom resource they are the only type.
+        if not obj.get(field) and not resource.custom:
+            obj[field] = expected
+        if obj.get(field) != expected:
+            given = obj.get(field) or "none"
+            raise errors.bad_request(
+                f"the {field} in the data ({given}) does not match the expected {field} ({expected})"
+            )
+
+
+def _metadata_of(obj: Object) -> Object:
+    meta = obj.setdefault("metadata", {})
+    if not isinstance(meta, dict):
+        raise errors.bad_request("metadata: must be an object")
+    for name in ("name", "generateName", "namespace", "uid", "resourceVersion"):
+        if not isinstance(meta.get(name) or "", str):
+            raise errors.bad_request(f"metadata.{name}: must be a string")
+    return meta
+
+
+def _check_namespace(meta: Object, namespace: str) -> None:
+    if meta.get("namespace") not in (None, "", namespace):
+        raise errors.bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+def _check_current(resource: Resource, current: Object, meta: Object) -> None:
+    """Raise 409 when the client decided on another version, or on another object of this name."""
+    actual = current["metadata"]
+    if resource.custom and not meta.get("resourceVersion"):
+        cause = errors.invalid_value(
+            "metadata.resourceVersion", 0, "must be specified for an update"
+        )
+        raise errors.invalid(resource.group, resource.kind, actual["name"], [cause])
+    if meta.get("resourceVersion") not in (None, "", actual["resourceVersion"]):
+        raise errors.modified(resource.group, resource.plural, actual["name"])
+    if meta.get("uid") not in (None, "", actual["uid"]):
+        why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {actual['uid']}"
+        raise errors.conflict(resource.group, resource.plural, actual["name"], why)
+
+
+def _split(resource: Resource, current: Object, obj: Object, subresource: str) -> Object:
+    """Return `obj` with what this endpoint does not write taken from `current`."""
+    if "status" not in resource.subresources:
+        return obj
+    outside, inside = (current, obj) if subresource == "status" else (obj, current)
+    merged = {key: value for key, value in outside.items() if key != "status"}
+    if "status" in inside:
+        merged["status"] = inside["status"]
+    # `complete` works in place, and part of this is the stored object.
+    return fresh(merged)
+
+
+def _keep_server_fields(current: Object, desired: Object) -> Object:
+    kept = {name: current["metadata"].get(name) for name in (*_SERVER_FIELDS, "generation")}
+    names = {name: current["metadata"].get(name) for name in _NAME_FIELDS}
+    version = current["metadata"]["resourceVersion"]
+    updated = with_metadata(desired, **kept, **names, resourceVersion=version)
+    return {**updated, "apiVersion": current["apiVersion"]}
+
+
+def _complete(resource: Resource, obj: Object, options: WriteOptions) -> tuple[str, ...]:
+    """Prune and default in place; refuse or return the unknown fields as the options say."""
+    unknown = [f'unknown field "{path}"' for path in metadata.complete(obj["metadata"])]
+    unknown += [f'unknown field "{path}"' for path in resource.complete(obj)]
+    if unknown and options.field_validation == "Strict":
+        raise errors.bad_request(
+            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+            f"strict decoding error: {', '.join(unknown)}"
+        )
+    return tuple(unknown) if options.field_validation == "Warn" else ()
+
+
+def _specified(resource: Resource, obj: Object) -> Object:
+    """Return the part of an object whose changes count as a new generation."""
+    ignored = {"metadata", "apiVersion"}
+    if "status" in resource.subresources:
+        ignored.add("status")
+    return {key: value for key, value in obj.items() if key not in ignored}
+
+
+def _finalizer_causes(meta: Object, old: Object) -> list[errors.Cause]:
+    if not old.get("deletionTimestamp"):
+        return []
+    known = old.get("finalizers") or []
+    added = [name for name in meta.get("finalizers") or [] if name not in known]
+    why = f"no new finalizers can be added if the object is being deleted, found new finalizers {added}"
+    return [errors.forbidden_field("metadata.finalizers", why)] if added else []

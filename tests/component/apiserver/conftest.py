@@ -1,0 +1,3 @@
+"""Fixtures of the API server's tests."""
+
+from tests.support.apiserver import apiserver as apiserver
