@@ -124,7 +124,9 @@ class Containers:
             self._selector.unregister(descriptor)
             os.close(descriptor)
             self._ended[name] = self._running.pop(name)
-            self._plan_search(monotonic_seconds())
+            # Not at once: a process that `kubectl exec` started is killed a moment after the main
+            # one, and until then it would be the oldest of the container.
+            self._plan_search(monotonic_seconds() + SEARCH_SECONDS)
             self._on_change(name)
 
         self._selector.register(descriptor, selectors.EVENT_READ, on_end)

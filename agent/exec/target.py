@@ -210,7 +210,7 @@ def _with_capability(name: str, step: Callable[[], None]) -> None:
 
 def _missing_capability(name: str) -> EntryRefusedError:
     return EntryRefusedError(
-        f"MissingCapability({name})",
+        "MissingCapability",
         f"the agent needs the capability {name} to enter the container: add it to the agent's"
         " security context, or use the `default` profile",
     )

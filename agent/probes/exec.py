@@ -79,7 +79,7 @@ def outcome_of(run: ExecRun) -> Outcome:
         stdout=stdout[:_SHOWN_CHARACTERS],
         stderr=run.stderr.decode(errors="replace"),
         started_at=run.started_at,
-        duration_seconds=run.duration_seconds,
+        duration_seconds=round(run.duration_seconds, 4),
     )
 
 
