@@ -1,7 +1,8 @@
 """A throw-away certificate authority for TLS on loopback.
 
-Used by the local API server and for the aggregator's report endpoint in local mode. The keys live as long as
-the run that made them; production certificates are made by the aggregator or by cert-manager, not here.
+Used by the local API server and for the aggregator's report endpoint in local mode. The keys live
+as long as the run that made them; production certificates are made by the aggregator or by
+cert-manager, not here.
 """
 
 from __future__ import annotations

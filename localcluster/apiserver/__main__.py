@@ -27,7 +27,8 @@ async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        InvalidInput: the port is taken, the address is not of this machine, or a definition is refused.
+        InvalidInput: the port is taken, the address is not of this machine, or a definition is
+            refused.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -64,7 +65,8 @@ async def _start(site: web.TCPSite, settings: Settings) -> None:
         why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
         raise InvalidInput(
             "--port",
-            f"cannot listen on {settings.address}:{settings.port}: {why}; choose another, or 0 for a free one",
+            f"cannot listen on {settings.address}:{settings.port}: {why}; "
+            "choose another, or 0 for a free one",
         ) from error
 
 

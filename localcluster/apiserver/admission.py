@@ -1,6 +1,7 @@
-"""Rules that look beyond one object: namespaces that exist, service accounts that pods name. Reads the store only.
+"""Rules that look beyond one object: its namespace, a pod's service account. Only reads the store.
 
-Source: k8s.io/apiserver pkg/admission/plugin/namespace/lifecycle, k8s.io/kubernetes plugin/pkg/admission/serviceaccount
+Source: k8s.io/apiserver pkg/admission/plugin/namespace/lifecycle, k8s.io/kubernetes
+plugin/pkg/admission/serviceaccount
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 
 
 def admit_creation(store: Store, resource: Resource, obj: Object) -> None:
-    """Refuse an object whose namespace is absent or ending, and a pod of an unknown service account.
+    """Refuse an object whose namespace is absent or ending, and a pod of an unknown account.
 
     Raises:
         ApiError: 404 for the namespace, 403 for the rest.

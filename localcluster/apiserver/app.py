@@ -1,4 +1,4 @@
-"""The HTTP application: authentication, refusals, discovery and the way to the resource handlers."""
+"""The HTTP application: authentication, refusals, discovery, and the way to the handlers."""
 
 from __future__ import annotations
 

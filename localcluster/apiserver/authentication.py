@@ -95,8 +95,8 @@ class Authenticator:
             request: spec.audiences, spec.expirationSeconds and spec.boundObjectRef are read.
 
         Raises:
-            ApiError: 422 for an expiry out of bounds or a bound object that is no pod, 404 for an absent pod,
-                409 for another pod of that name.
+            ApiError: 422 for an expiry out of bounds or a bound object that is no pod, 404 for an
+                absent pod, 409 for another pod of that name.
         """
         spec = request.get("spec") or {}
         audiences = tuple(spec.get("audiences") or (API_AUDIENCE,))
@@ -163,7 +163,10 @@ class Authenticator:
             raise errors.not_found("", "pods", str(name))
         actual = pod.object["metadata"]["uid"]
         if uid not in (None, "", actual):
-            why = f"the UID in the bound object reference ({uid}) does not match the UID in record ({actual})"
+            why = (
+                f"the UID in the bound object reference ({uid}) "
+                f"does not match the UID in record ({actual})"
+            )
             raise errors.conflict("", "pods", str(name), why)
         return str(name), actual
 

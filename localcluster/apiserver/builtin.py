@@ -1,8 +1,8 @@
 """The built-in kinds this server knows, as a table. Pure.
 
-Their specifications are stored as they come: only pods (pods.py) and the names are validated, because these
-kinds are made by programs that a real API server has already taught. Reviews, which are answered and never
-stored, are in reviews.py.
+Their specifications are stored as they come: only pods (pods.py) and the names are validated,
+because these kinds are made by programs that a real API server has already taught. Reviews, which
+are answered and never stored, are in reviews.py.
 
 Source: https://kubernetes.io/docs/reference/kubernetes-api/
 """

@@ -1,7 +1,7 @@
-"""The controllers inside the server: they look at each write and make the writes that follow from it.
+"""The controllers inside the server: they look at each write and make those that follow from it.
 
-A Controllers object collects the events of the store and hands them to the controllers one by one, outside the
-verb that caused them, so that a cascade never runs inside another write. No I/O.
+A Controllers object collects the events of the store and hands them to the controllers one by one,
+outside the verb that caused them, so that a cascade never runs inside another write. No I/O.
 """
 
 from __future__ import annotations

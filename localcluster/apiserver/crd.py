@@ -34,9 +34,8 @@ _NAME_FIELDS = ("plural", "kind")
 
 
 def _complete(definition: Object) -> list[str]:
-    spec = definition.get("spec")
-    names = spec.get("names") if isinstance(spec, dict) else None
-    if isinstance(names, dict) and isinstance(names.get("kind"), str):
+    spec, names = definition.get("spec"), dig(definition, "spec", "names")
+    if isinstance(spec, dict) and isinstance(names, dict) and isinstance(names.get("kind"), str):
         names.setdefault("singular", names["kind"].lower())
         names.setdefault("listKind", f"{names['kind']}List")
         spec.setdefault("conversion", {"strategy": "None"})
@@ -47,7 +46,8 @@ def _validate(definition: Object, old: Object | None) -> list[Cause]:
     spec = definition.get("spec")
     if not isinstance(spec, dict):
         return [required("spec")]
-    names = spec.get("names") if isinstance(spec.get("names"), dict) else {}
+    declared = spec.get("names")
+    names: Object = declared if isinstance(declared, dict) else {}
     causes = [required(f"spec.names.{name}") for name in _NAME_FIELDS if not names.get(name)]
     if not spec.get("group"):
         causes.append(required("spec.group"))

@@ -1,10 +1,11 @@
 """What a delete request does to one object: remove it now, or mark it and wait for somebody. Pure.
 
-An object stays, with a deletionTimestamp, while it has finalizers or, for a pod, until its grace period ended:
-the kubelet then deletes it again with grace 0. Foreground and orphan propagation are finalizers that the
-garbage collector (garbage.py) removes when it is done.
+An object stays, with a deletionTimestamp, while it has finalizers or, for a pod, until its grace
+period ended: the kubelet then deletes it again with grace 0. Foreground and orphan propagation are
+finalizers that the garbage collector (garbage.py) removes when it is done.
 
-Source: k8s.io/apiserver pkg/registry/rest/delete.go (BeforeDelete) and pkg/registry/generic/registry/store.go
+Source: k8s.io/apiserver pkg/registry/rest/delete.go (BeforeDelete) and
+pkg/registry/generic/registry/store.go
 """
 
 from __future__ import annotations
@@ -93,7 +94,10 @@ def check_preconditions(resource: Resource, obj: Object, options: DeleteOptions)
         ("ResourceVersion", options.resource_version, metadata["resourceVersion"]),
     ):
         if wanted not in (None, "", actual):
-            why = f"Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {actual}"
+            why = (
+                f"Precondition failed: {name} in precondition: {wanted}, "
+                f"{name} in object meta: {actual}"
+            )
             raise precondition_failed(resource, metadata["name"], why)
 
 
@@ -103,7 +107,7 @@ def precondition_failed(resource: Resource, name: str, why: str) -> ApiError:
 
 
 def mark(resource: Resource, obj: Object, options: DeleteOptions, now: datetime) -> Object | None:
-    """Return what `obj` becomes when it is deleted: marked, the same when nothing changes, or None: gone."""
+    """Return a deleted `obj`: marked, `obj` itself if nothing changes, or None if it is gone."""
     finalizers = _finalizers(obj["metadata"].get("finalizers") or [], options.propagation)
     grace = _grace(resource, obj, options.grace_seconds)
     blocked = bool(finalizers) or _namespace_with_contents(resource, obj)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localcluster.apiserver.errors import no_such_path
-from localcluster.apiserver.objects import Object
 
 if TYPE_CHECKING:
+    from localcluster.apiserver.objects import Object
     from localcluster.apiserver.resources import Registry, Resource
 
 # The Kubernetes version whose behaviour this server follows; clients compare it with their own.

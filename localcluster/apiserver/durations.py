@@ -17,7 +17,8 @@ _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 _YEAR = 365 * _DAY
 
-# Up to `below` seconds: the big unit alone, or with the rest in the small unit while that still says something.
+# Up to `below` seconds: the big unit alone, or with the rest in the small unit while that still
+# says something.
 _SCALE: tuple[tuple[int, tuple[int, str], tuple[int, str] | None], ...] = (
     (2 * _MINUTE, (1, "s"), None),
     (10 * _MINUTE, (_MINUTE, "m"), (1, "s")),

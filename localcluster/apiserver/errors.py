@@ -2,7 +2,8 @@
 
 Every refusal is an ApiError; app.py turns it into a response and watch.py into an ERROR event.
 
-Source: k8s.io/apimachinery pkg/api/errors (codes, reasons, messages) and pkg/util/validation/field (causes).
+Source: k8s.io/apimachinery pkg/api/errors (codes, reasons, messages) and pkg/util/validation/field
+(causes).
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def modified(group: str, plural: str, name: str) -> ApiError:
         group,
         plural,
         name,
-        "the object has been modified; please apply your changes to the latest version and try again",
+        "the object has been modified; "
+        "please apply your changes to the latest version and try again",
     )
 
 

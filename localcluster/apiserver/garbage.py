@@ -1,8 +1,8 @@
 """Garbage collection by owner references. No I/O; writes through the verbs.
 
-An object goes when it names owners and none of them exists any more; owners are compared by uid. While an owner
-waits in foreground deletion it is deleted bottom up: its dependents first. With the orphan finalizer its
-dependents forget it.
+An object goes when it names owners and none of them exists any more; owners are compared by uid.
+While an owner waits in foreground deletion it is deleted bottom up: its dependents first. With the
+orphan finalizer its dependents forget it.
 
 Source: https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 """
@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localcluster.apiserver.deletion import FOREGROUND, ORPHAN, DeleteOptions
-from localcluster.apiserver.objects import Object
 
 if TYPE_CHECKING:
+    from localcluster.apiserver.objects import Object
     from localcluster.apiserver.resources import Registry
     from localcluster.apiserver.store import CollectionKey, Event, ObjectKey, Stored
     from localcluster.apiserver.verbs import Verbs
@@ -78,7 +78,7 @@ class GarbageCollector:
         return place, stored
 
     def _judge(self, uid: str) -> None:
-        """Delete an object whose owners are all gone or waiting; else drop its references to those."""
+        """Delete an object without a solid owner; else drop its references to the others."""
         found = self._find(uid)
         if found is None:
             return

@@ -11,7 +11,6 @@ import msgspec
 from aiohttp import web
 
 from localcluster.apiserver import deletion, errors, lists, responses, reviews, scale
-from localcluster.apiserver.authentication import User
 from localcluster.apiserver.objects import Object, fresh
 from localcluster.apiserver.patch import apply_patch
 from localcluster.apiserver.requests import (
@@ -22,15 +21,16 @@ from localcluster.apiserver.requests import (
     parse_list_options,
     parse_target,
 )
-from localcluster.apiserver.state import ApiServer
-from localcluster.apiserver.streams import Streams
 from localcluster.apiserver.tables import table
 from localcluster.apiserver.verbs import WriteOptions
 from localcluster.apiserver.watch import Format, Watch
 from shared.clock import utc_now
 
 if TYPE_CHECKING:
+    from localcluster.apiserver.authentication import User
     from localcluster.apiserver.requests import ListOptions
+    from localcluster.apiserver.state import ApiServer
+    from localcluster.apiserver.streams import Streams
 
 USER = "user"
 """Key of the authenticated User in a request."""

@@ -1,6 +1,7 @@
 """The part of JSONPath that printer columns use. Pure.
 
-Understood: `.a.b`, `['a.b']`, `[0]`, `[-1]`, `[*]` and the filter `[?(@.type=="Ready")]`, each after the other.
+Understood: `.a.b`, `['a.b']`, `[0]`, `[-1]`, `[*]` and the filter `[?(@.type=="Ready")]`, each
+    after the other.
 
 Source: https://kubernetes.io/docs/reference/kubectl/jsonpath/
 """
@@ -24,7 +25,8 @@ _STEP = re.compile(
     | \[\s*"(?P<double>[^"]*)"\s*\]
     | \[\s*(?P<index>-?\d+)\s*\]
     | (?P<all>\[\s*\*\s*\]|\.\*)
-    | \[\?\(\s*@\.(?P<key>[\w.\-]+)\s*(?P<operator>==|!=)\s*(?P<literal>'[^']*'|"[^"]*"|[\w.\-]+)\s*\)\]
+    | \[\?\( \s* @\.(?P<key>[\w.\-]+) \s* (?P<operator>==|!=) \s*
+      (?P<literal>'[^']*'|"[^"]*"|[\w.\-]+) \s* \)\]
     """,
     re.VERBOSE,
 )
@@ -47,7 +49,10 @@ class JsonPath:
         while position < len(source):
             match = _STEP.match(source, position)
             if match is None:
-                msg = f"{text!r}: cannot read {source[position:]!r}; use .name, [index], [*] or [?(@.key=='value')]"
+                msg = (
+                    f"{text!r}: cannot read {source[position:]!r}; "
+                    "use .name, [index], [*] or [?(@.key=='value')]"
+                )
                 raise ValueError(msg)
             self._steps.append(_step(match))
             position = match.end()

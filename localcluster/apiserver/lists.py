@@ -1,7 +1,8 @@
 """Lists of a collection, whole or in pages. Reads the store, no I/O.
 
-Pages are cut from the present state, and every page carries the resourceVersion of the first. A watch from
-there replays whatever changed between pages, so a client that lists and watches ends with the truth.
+Pages are cut from the present state, and every page carries the resourceVersion of the first. A
+watch from there replays whatever changed between pages, so a client that lists and watches ends
+with the truth.
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 """

@@ -39,23 +39,26 @@ _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _VALUE = r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
 _QUALIFIED = r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_USED = "regex used for validation is"
 _RFC1123_LABEL = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
-    f"and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL}')"
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
+    "and must start and end with an alphanumeric character "
+    f"(e.g. 'my-name',  or '123-abc', {_USED} '{_LABEL}')"
 )
 _RFC1123_SUBDOMAIN = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-    f"start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')"
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, "
+    "'-' or '.', and must start and end with an alphanumeric character "
+    f"(e.g. 'example.com', {_USED} '{_SUBDOMAIN}')"
 )
 _LABEL_VALUE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
-    "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
-    f"validation is '{_VALUE}')"
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+    "and must start and end with an alphanumeric character "
+    f"(e.g. 'MyValue',  or 'my_value',  or '12345', {_USED} '{_VALUE}')"
 )
 _QUALIFIED_NAME = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-    "alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-    f"'{_QUALIFIED}')"
+    "name part must consist of alphanumeric characters, '-', '_' or '.', "
+    "and must start and end with an alphanumeric character "
+    f"(e.g. 'MyName',  or 'my.name',  or '123-abc', {_USED} '{_QUALIFIED}')"
 )
 _LABEL_LENGTH = 63
 _SUBDOMAIN_LENGTH = 253
@@ -117,22 +120,19 @@ def causes(metadata: Object) -> list[Cause]:
 
 
 def _shape_causes(metadata: Object) -> list[Cause]:
-    shapes: tuple[tuple[str, type, type], ...] = (
-        ("labels", dict, str),
-        ("annotations", dict, str),
-        ("ownerReferences", list, dict),
-        ("finalizers", list, str),
-    )
     found = []
-    for name, outer, inner in shapes:
+    for name, outer, inner, words in (
+        ("labels", dict, str, "an object of strings"),
+        ("annotations", dict, str, "an object of strings"),
+        ("ownerReferences", list, dict, "an array of objects"),
+        ("finalizers", list, str, "an array of strings"),
+    ):
         value = metadata.get(name)
         if value is None:
             continue
         items: Any = value.values() if isinstance(value, dict) else value
         if not isinstance(value, outer) or not all(isinstance(item, inner) for item in items):
-            what = {dict: "object", list: "array", str: "string"}
-            why = f"must be an {what[outer]} of {what[inner]}s"
-            found.append(invalid_value(f"metadata.{name}", value, why))
+            found.append(invalid_value(f"metadata.{name}", value, f"must be {words}"))
     return found
 
 

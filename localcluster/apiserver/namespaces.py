@@ -1,6 +1,7 @@
-"""The life of a namespace: its default ServiceAccount, and its end when the contents are gone. No I/O.
+"""The life of a namespace: its default ServiceAccount, and its end when it is empty. No I/O.
 
-Source: https://kubernetes.io/docs/tasks/administer-cluster/namespaces/ and .../configure-service-account/
+Source: https://kubernetes.io/docs/tasks/administer-cluster/namespaces/ and
+.../configure-service-account/
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What an API object is here, and how it is read and encoded. Pure.
 
-Objects are plain JSON dictionaries. NB: an object that has entered the store is never changed again; a change
-makes a new dictionary that may share its parts with the old one. So reads hand out stored objects without a
-copy, and whoever wants to change one in place takes `fresh` first.
+Objects are plain JSON dictionaries. NB: an object that has entered the store is never changed
+again; a change makes a new dictionary that may share its parts with the old one. So reads hand out
+stored objects without a copy, and whoever wants to change one in place takes `fresh` first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""OpenAPI v3 documents, one per group version: what `kubectl explain` and kubectl's validation read. Pure.
+"""OpenAPI v3 documents, one per group version, for `kubectl explain` and validation. Pure.
 
-Custom resources show the schema of their definition. Built-in kinds show their outline only. NB: no path
-declares strategic merge patch, so that kubectl takes the merge keys of the built-in kinds from itself.
+Custom resources show the schema of their definition. Built-in kinds show their outline only. NB: no
+path declares strategic merge patch, so that kubectl takes the merge keys of the built-in kinds from
+itself.
 
 Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition
 """
@@ -48,7 +49,7 @@ _WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation", "force", "pret
 
 
 def index(registry: Registry) -> Object:
-    """Return what `/openapi/v3` answers: a path per group version, with a hash that changes with it."""
+    """Return what `/openapi/v3` answers: a path per group version, with a hash of its document."""
     paths = {}
     for group, versions in registry.versions().items():
         for version in versions:

@@ -30,8 +30,9 @@ def apply_patch(resource: Resource, current: Object, content_type: str, body: by
         body: the patch.
 
     Raises:
-        ApiError: 415 for a media type not served (server-side apply among them), 400 for a body that is no
-            patch, 422 when a JSON patch does not apply (a failed `test` among the causes).
+        ApiError: 415 for a media type not served (server-side apply among them), 400 for a body
+            that is no patch, 422 when a JSON patch does not apply (a failed `test` among the
+            causes).
     """
     accepted = (JSON_PATCH, MERGE_PATCH, *(() if resource.custom else (STRATEGIC_PATCH,)))
     if content_type not in accepted:

@@ -1,7 +1,7 @@
 """The row of a pod: READY, STATUS and RESTARTS as `kubectl get pods` shows them. Pure.
 
-A native sidecar is an init container with restartPolicy Always. It counts in READY beside the containers, and
-while it runs it does not hold the pod in `Init:`.
+A native sidecar is an init container with restartPolicy Always. It counts in READY beside the
+containers, and while it runs it does not hold the pod in `Init:`.
 
 Source: k8s.io/kubernetes pkg/printers/internalversion/printers.go (printPod).
 """
@@ -9,12 +9,14 @@ Source: k8s.io/kubernetes pkg/printers/internalversion/printers.go (printPod).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localcluster.apiserver.durations import age, human
 from localcluster.apiserver.objects import Object, dig, parse_time
 from localcluster.apiserver.resources import Column, Printer
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 COLUMNS = (
     Column("Name", format="name"),
@@ -92,7 +94,7 @@ def _state(spec: Object, status: Object, sidecars: frozenset[str]) -> tuple[str,
 def _init_state(
     spec: Object, status: Object, sidecars: frozenset[str]
 ) -> tuple[str | None, _Count, _Count]:
-    """Return `Init:...` or None when initialised, all counts so far, and those of the sidecars alone."""
+    """Return `Init:...` (None when initialised), all counts, and those of the sidecars alone."""
     count, sidecar = _Count(), _Count()
     total = len(spec.get("initContainers") or [])
     for index, each in enumerate(status.get("initContainerStatuses") or []):

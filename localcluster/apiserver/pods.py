@@ -27,7 +27,8 @@ DEFAULT_GRACE_SECONDS = 30
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _MUTABLE_SPEC = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds")
 _UPDATE_RULE = (
-    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "pod updates may not change fields other than "
+    "`spec.containers[*].image`,`spec.initContainers[*].image`,"
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
@@ -119,7 +120,8 @@ def default_container(pod: Object) -> str:
     """Return the container that logs and exec mean when none is named."""
     annotations = pod["metadata"].get("annotations") or {}
     named = annotations.get(DEFAULT_CONTAINER_ANNOTATION)
-    return named if named in container_names(pod) else pod["spec"]["containers"][0]["name"]
+    names = container_names(pod)
+    return named if named in names else names[0]
 
 
 def _containers(spec: Object) -> list[Object]:

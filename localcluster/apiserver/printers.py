@@ -88,7 +88,8 @@ def _node_roles(node: Object, _now: datetime) -> str:
 def _service_ports(service: Object, _now: datetime) -> str:
     ports = dig(service, "spec", "ports") or []
     shown = [
-        f"{p['port']}{':' + str(p['nodePort']) if p.get('nodePort') else ''}/{p.get('protocol', 'TCP')}"
+        ":".join(str(p[name]) for name in ("port", "nodePort") if p.get(name))
+        + f"/{p.get('protocol', 'TCP')}"
         for p in ports
     ]
     return ",".join(shown) or NONE
@@ -200,6 +201,12 @@ SERVICE = printer(
     (Column("Selector", priority=1), lambda obj, _: _selector(dig(obj, "spec", "selector"))),
 )
 ENDPOINTS = printer((Column("Endpoints"), _endpoints), AGE)
+_ACCESS = {
+    "ReadWriteOnce": "RWO",
+    "ReadOnlyMany": "ROX",
+    "ReadWriteMany": "RWX",
+    "ReadWriteOncePod": "RWOP",
+}
 PERSISTENT_VOLUME_CLAIM = printer(
     (Column("Status"), _field("status", "phase", absent="")),
     (Column("Volume"), _field("spec", "volumeName", absent="")),
@@ -212,12 +219,6 @@ PERSISTENT_VOLUME_CLAIM = printer(
     AGE,
     (Column("VolumeMode", priority=1), _field("spec", "volumeMode", absent="Filesystem")),
 )
-_ACCESS = {
-    "ReadWriteOnce": "RWO",
-    "ReadOnlyMany": "ROX",
-    "ReadWriteMany": "RWX",
-    "ReadWriteOncePod": "RWOP",
-}
 NODE = printer(
     (Column("Status"), _node_status),
     (Column("Roles"), _node_roles),

@@ -80,7 +80,8 @@ def parse_target(registry: Registry, parts: list[str]) -> Target:
     else:
         raise no_such_path()
     namespace = ""
-    # /namespaces/NAME and /namespaces/NAME/status are the namespace itself; anything longer is inside it.
+    # /namespaces/NAME and /namespaces/NAME/status are the namespace itself; anything longer is
+    # inside it.
     inside = len(rest) > 3 or (len(rest) == 3 and rest[2] != "status")
     if rest[0] == "namespaces" and inside:
         namespace, rest = rest[1], rest[2:]

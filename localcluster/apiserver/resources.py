@@ -1,7 +1,8 @@
 """What a served resource is, and the registry of all of them. Pure.
 
-A Resource is data and a few pure functions; the verbs (verbs.py) are the same for every resource. builtin.py
-declares the built-in ones, crd.py makes one from each served version of a CustomResourceDefinition.
+A Resource is data and a few pure functions; the verbs (verbs.py) are the same for every resource.
+builtin.py declares the built-in ones, crd.py makes one from each served version of a
+CustomResourceDefinition.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class ScalePaths:
     label_selector: tuple[str, ...] | None = None
 
 
-def _unchanged(obj: Object) -> list[str]:
+def _unchanged(_obj: Object) -> list[str]:
     """Decode nothing: the resource has no schema that could name unknown fields."""
     return []
 
@@ -140,7 +141,7 @@ class Resource:
 
 
 class Registry:
-    """Every served resource; CustomResourceDefinitions add and remove some while the server runs."""
+    """Every served resource; definitions add and remove some while the server runs."""
 
     def __init__(self, resources: tuple[Resource, ...]) -> None:
         self._resources = {(r.group, r.version, r.plural): r for r in resources}

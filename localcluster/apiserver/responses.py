@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from localcluster.apiserver.store import Stored
 
 JSON = "application/json"
-# Warning header: code 299 (miscellaneous persistent warning), agent unknown, quoted text. Source: RFC 7234, 5.5.
+# Warning header: code 299 (miscellaneous persistent warning), agent unknown, quoted text. Source:
+# RFC 7234, 5.5.
 _WARNING = '299 - "{}"'
 
 
@@ -42,7 +43,7 @@ def failure(error: ApiError) -> web.Response:
 
 
 def table_format(request: web.Request) -> IncludeObject | None:
-    """Return how much of the object a Table shall carry, or None when the client wants plain objects.
+    """Return how much of the object a Table shall carry, or None for plain objects.
 
     Raises:
         ApiError: 400 for an unknown `includeObject`.

@@ -1,9 +1,10 @@
 """Reviews: objects that are answered and never stored. Pure given an Authenticator.
 
-Every authenticated user may do everything here, so access reviews answer "allowed"; what they protect is that
-programs ask at all, as they must in a real cluster.
+Every authenticated user may do everything here, so access reviews answer "allowed"; what they
+protect is that programs ask at all, as they must in a real cluster.
 
-Source: https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/ and authorization-resources/
+Source: https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/ and
+authorization-resources/
 """
 
 from __future__ import annotations

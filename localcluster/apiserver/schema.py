@@ -1,7 +1,7 @@
-"""Structural schemas of CustomResourceDefinitions: pruning and defaulting. Pure, and both work in place.
+"""Structural schemas of CustomResourceDefinitions: pruning and defaulting, in place. Pure.
 
-Validation is in validation.py. The order is Kubernetes': prune what the schema does not name, drop nulls that a
-default replaces, fill defaults in, then validate.
+Validation is in validation.py. The order is Kubernetes': prune what the schema does not name, drop
+nulls that a default replaces, fill defaults in, then validate.
 
 Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 (field pruning, defaulting, defaulting and nullable).

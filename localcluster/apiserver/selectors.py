@@ -1,6 +1,7 @@
 """Label and field selectors: parsed once per request, matched against many objects. Pure.
 
-Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/ and .../field-selectors/
+Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/ and
+.../field-selectors/
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class LabelRequirement:
 
 @dataclass(frozen=True, slots=True)
 class FieldRequirement:
-    """One condition on a field: equal to `value`, or not when `negated`; an absent field is empty."""
+    """One condition on a field: it equals `value`, or not if `negated`; absent is empty."""
 
     path: tuple[str, ...]
     value: str
@@ -112,8 +113,10 @@ def _label(part: str) -> LabelRequirement:
         )
     if match := _EXISTS.match(part):
         return LabelRequirement(match["key"], None, bool(match["negated"]))
-    msg = f"unable to parse requirement: {part!r} is none of key, !key, key=value, key!=value, key in (a,b), key notin (a,b)"
-    raise bad_request(msg)
+    raise bad_request(
+        f"unable to parse requirement: {part!r} is none of "
+        "key, !key, key=value, key!=value, key in (a,b), key notin (a,b)"
+    )
 
 
 def _field(part: str, supported: Sequence[str]) -> FieldRequirement:

@@ -1,6 +1,7 @@
 """Everything one running server consists of, put together. No I/O.
 
-The parts do not know each other: verbs write to the store, the store tells the controllers and the watches.
+The parts do not know each other: verbs write to the store, the store tells the controllers and the
+watches.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Objects, versions and history: the server's etcd and watch cache, in memory and without I/O.
 
-One counter numbers every write of every collection, so that a resourceVersion orders all writes. Each
-collection keeps its newest events; a watch resumes from there, and one that is too old is told so (410).
-An event's JSON is made once, however many watchers read it.
+One counter numbers every write of every collection, so that a resourceVersion orders all writes.
+Each collection keeps its newest events; a watch resumes from there, and one that is too old is told
+so (410). An event's JSON is made once, however many watchers read it.
 
-NB: the counter starts at a number taken from the clock. A client that outlives a restart of this in-memory
-server then holds a version below the new window and gets 410, instead of silently missing everything.
+NB: the counter starts at a number taken from the clock. A client that outlives a restart of this
+in-memory server then holds a version below the new window and gets 410, instead of silently missing
+everything.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class Event:
         """Return the line of a watch response.
 
         Args:
-            shown_type: the type this watcher sees; a selector makes a MODIFIED into ADDED or DELETED.
+            shown_type: the type this watcher sees; a selector makes a MODIFIED into ADDED or
+                DELETED.
             api_version: the served version.
         """
         key = (shown_type, api_version)

@@ -1,7 +1,8 @@
-"""Merge patches: RFC 7396 for every kind and Kubernetes' strategic form for the built-in ones. Pure.
+"""Merge patches: RFC 7396 for every kind, the strategic form for the built-in ones. Pure.
 
-A strategic merge patch merges a list of objects by a key that depends on the list. The real server reads these
-keys from Go struct tags; here they are a table by field name, which is unambiguous in the kinds served.
+A strategic merge patch merges a list of objects by a key that depends on the list. The real server
+reads these keys from Go struct tags; here they are a table by field name, which is unambiguous in
+the kinds served.
 
 Source: https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/
 and k8s.io/apimachinery pkg/util/strategicpatch.
@@ -9,10 +10,12 @@ and k8s.io/apimachinery pkg/util/strategicpatch.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from localcluster.apiserver.errors import bad_request
-from localcluster.apiserver.objects import Object
+
+if TYPE_CHECKING:
+    from localcluster.apiserver.objects import Object
 
 MergeKeys: TypeAlias = "dict[str, str | tuple[str, ...]]"
 

@@ -1,10 +1,11 @@
 """Logs and exec of pods: a proxy to the kubelet of the pod's node.
 
-The bytes are not looked at. WebSocket frames of kubectl go to the kubelet and back as they are, close codes
-included; so terminals, resizing and exit codes are between kubectl and the kubelet.
+The bytes are not looked at. WebSocket frames of kubectl go to the kubelet and back as they are,
+close codes included; so terminals, resizing and exit codes are between kubectl and the kubelet.
 
-Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ (log, exec) and KEP-4006
-(WebSocket subprotocol v5.channel.k8s.io; v4 is the same without the CLOSE message, so a v4 client gets along).
+Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ (log, exec)
+and KEP-4006 (WebSocket subprotocol v5.channel.k8s.io; v4 is the same without the CLOSE message, so
+a v4 client gets along).
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class Streams:
         """Answer `GET .../pods/NAME/log` with the kubelet's answer, as it comes.
 
         Raises:
-            ApiError: 400 for an unknown container or a pod without a node, 503 when the kubelet is away.
+            ApiError: 400 for an unknown container or a pod without a node, 503 when the kubelet is
+                away.
         """
         if request.method != "GET":
             raise errors.method_not_allowed()

@@ -1,8 +1,8 @@
 """Service-account tokens: signed, expiring, bound to a pod. Pure.
 
-JSON Web Tokens signed with HMAC-SHA256 under a key that lives as long as the server. Only this server checks
-them (TokenReview), so nobody needs a public key. Whether the account and the pod still exist is asked in
-authentication.py.
+JSON Web Tokens signed with HMAC-SHA256 under a key that lives as long as the server. Only this
+server checks them (TokenReview), so nobody needs a public key. Whether the account and the pod
+still exist is asked in authentication.py.
 
 Source: RFC 7519, RFC 7515 and https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/
 """

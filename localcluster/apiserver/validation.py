@@ -1,14 +1,16 @@
 """Validation against a structural schema, reported in the words of the real API server. Pure.
 
-The JSON-schema library finds what is wrong; this module translates the schema into plain JSON Schema first and
-each finding into a `Cause` afterwards. What JSON Schema cannot say (lists that are sets or maps) is checked here.
+The JSON-schema library finds what is wrong; this module translates the schema into plain JSON
+Schema first and each finding into a `Cause` afterwards. What JSON Schema cannot say (lists that are
+sets or maps) is checked here.
 
-Source: k8s.io/apiextensions-apiserver pkg/apiserver/validation (causes) and go-openapi/errors (messages).
+Source: k8s.io/apiextensions-apiserver pkg/apiserver/validation (causes) and go-openapi/errors
+(messages).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jsonschema_rs
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
     from localcluster.apiserver.schema import Schema
 
-# Keywords that mean the same in JSON Schema draft 4, whose exclusiveMinimum is a flag as in OpenAPI 3.0.
+# Keywords that mean the same in JSON Schema draft 4, whose exclusiveMinimum is a flag as in OpenAPI
+# 3.0.
 _SAME_KEYWORDS = frozenset(
     {
         "type",
@@ -48,6 +51,9 @@ _SAME_KEYWORDS = frozenset(
         "maxProperties",
     }
 )
+Sentence: TypeAlias = "Callable[[Any, object], str]"
+"""Kind of an error and the bad value -> what the value should be."""
+
 _INT32 = (-(2**31), 2**31 - 1)
 
 
@@ -65,7 +71,7 @@ class Validator:
         )
 
     def causes(self, obj: Object) -> list[Cause]:
-        """Return everything wrong with `obj`, in the order of its fields; empty when it is valid."""
+        """Return everything wrong with `obj`; empty when it is valid."""
         found = [_cause(error) for error in self._compiled.iter_errors(obj)]
         found += _list_causes(self._schema, obj, "")
         return list(dict.fromkeys(found))
@@ -108,21 +114,23 @@ def field_path(steps: list[str | int]) -> str:
 
 def _cause(error: jsonschema_rs.ValidationError) -> Cause:
     path = field_path(error.instance_path)
-    name = error.kind.name
+    # Each keyword's kind has attributes of its own, which the library's types leave out.
+    kind: Any = error.kind
+    name = kind.name
     if name == "required":
-        missing = error.kind.property
+        missing = kind.property
         return required(f"{path}.{missing}" if path else str(missing))
     if name == "type":
-        return _type_cause(path, error)
+        return _type_cause(path, kind.types, error.instance)
     if name == "enum":
-        options = [option for option in error.kind.options if option is not None]
+        options = [option for option in kind.options if option is not None]
         return unsupported_value(path, error.instance, options)
     if name == "maxLength":
         return Cause(
-            "FieldValueTooLong", path, f"Too long: may not be more than {error.kind.limit} bytes"
+            "FieldValueTooLong", path, f"Too long: may not be more than {kind.limit} bytes"
         )
     if name == "maxItems":
-        count, limit = len(error.instance), error.kind.limit
+        count, limit = _length(error.instance), kind.limit
         return Cause(
             "FieldValueTooMany", path, f"Too many: {count}: must have at most {limit} items"
         )
@@ -132,13 +140,16 @@ def _cause(error: jsonschema_rs.ValidationError) -> Cause:
     sentence = _SENTENCES.get(name)
     if sentence is None:
         return invalid_value(path, error.instance, f"{path} in body: {error.message}")
-    return invalid_value(path, error.instance, f"{path} in body {sentence(error)}")
+    return invalid_value(path, error.instance, f"{path} in body {sentence(kind, error.instance)}")
 
 
-def _type_cause(path: str, error: jsonschema_rs.ValidationError) -> Cause:
-    types = [name for name in error.kind.types if name != "null"]
-    wanted = ",".join(types)
-    actual = _type_name(error.instance)
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, list) else 0
+
+
+def _type_cause(path: str, types: list[str], value: object) -> Cause:
+    wanted = ",".join(name for name in types if name != "null")
+    actual = _type_name(value)
     return Cause(
         "FieldValueTypeInvalid",
         path,
@@ -148,34 +159,35 @@ def _type_cause(path: str, error: jsonschema_rs.ValidationError) -> Cause:
 
 _COMPOSED = {
     "oneOf": "must validate one and only one schema (oneOf). Found none valid",
-    "oneOfMultipleValid": "must validate one and only one schema (oneOf). Found more than one valid alternatives",
+    "oneOfMultipleValid": (
+        "must validate one and only one schema (oneOf). Found more than one valid alternative"
+    ),
     "anyOf": "must validate at least one schema (anyOf)",
     "not": "must not validate the schema (not)",
 }
 
 
-def _bound(words: str, exclusive_words: str) -> Callable[[jsonschema_rs.ValidationError], str]:
-    # In draft 4 an exclusive bound is reported under the same keyword; the value tells which it was.
-    def sentence(error: jsonschema_rs.ValidationError) -> str:
-        limit = error.kind.limit
-        return f"should be {exclusive_words if error.instance == limit else words} {limit}"
+def _bound(words: str, exclusive_words: str) -> Sentence:
+    # In draft 4 an exclusive bound comes under the same keyword; the value tells which it was.
+    def sentence(kind: Any, value: object) -> str:
+        return f"should be {exclusive_words if value == kind.limit else words} {kind.limit}"
 
     return sentence
 
 
-_SENTENCES: dict[str, Callable[[jsonschema_rs.ValidationError], str]] = {
+_SENTENCES: dict[str, Sentence] = {
     "minimum": _bound("greater than or equal to", "greater than"),
     "maximum": _bound("less than or equal to", "less than"),
     "exclusiveMinimum": _bound("greater than", "greater than"),
     "exclusiveMaximum": _bound("less than", "less than"),
-    "multipleOf": lambda e: f"should be a multiple of {e.kind.multiple_of}",
-    "minLength": lambda e: f"should be at least {e.kind.limit} chars long",
-    "pattern": lambda e: f"should match '{e.kind.pattern}'",
-    "format": lambda e: f"must be of type {e.kind.format}: {encode(e.instance).decode()}",
-    "minItems": lambda e: f"should have at least {e.kind.limit} items",
-    "uniqueItems": lambda _: "shouldn't contain duplicates",
-    "minProperties": lambda e: f"should have at least {e.kind.limit} properties",
-    "maxProperties": lambda e: f"should have at most {e.kind.limit} properties",
+    "multipleOf": lambda kind, _: f"should be a multiple of {kind.multiple_of}",
+    "minLength": lambda kind, _: f"should be at least {kind.limit} chars long",
+    "pattern": lambda kind, _: f"should match '{kind.pattern}'",
+    "format": lambda kind, value: f"must be of type {kind.format}: {encode(value).decode()}",
+    "minItems": lambda kind, _: f"should have at least {kind.limit} items",
+    "uniqueItems": lambda _kind, _value: "shouldn't contain duplicates",
+    "minProperties": lambda kind, _: f"should have at least {kind.limit} properties",
+    "maxProperties": lambda kind, _: f"should have at most {kind.limit} properties",
 }
 
 

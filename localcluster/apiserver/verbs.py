@@ -1,9 +1,10 @@
 """Create, read, replace, patch and delete: the semantics that all resources share.
 
-No HTTP, no await: every verb runs to its end on one thread, so it is atomic. The only side effect is the store.
+No HTTP, no await: every verb runs to its end on one thread, so it is atomic. The only side effect
+is the store.
 
-A write goes: decode (prune, default) -> keep what the client may not change -> validate -> store, unless
-nothing changed.
+A write goes: decode (prune, default) -> keep what the client may not change -> validate -> store,
+unless nothing changed.
 
 Source: k8s.io/apiserver pkg/registry/generic/registry/store.go and
 https://kubernetes.io/docs/reference/using-api/api-concepts/
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from localcluster.apiserver.deletion import DeleteOptions
     from localcluster.apiserver.resources import Resource
 
-# Without vowels and look-alikes, so that a generated name spells no word (k8s.io/apimachinery pkg/util/rand).
+# Without vowels and look-alikes, so that a generated name spells no word (k8s.io/apimachinery
+# pkg/util/rand).
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SERVER_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 _NAME_FIELDS = ("name", "namespace")
@@ -40,7 +42,8 @@ class WriteOptions:
 
     Args:
         dry_run: do everything but store.
-        field_validation: Strict refuses unknown fields, Warn names them in a Warning header, Ignore drops them.
+        field_validation: Strict refuses unknown fields, Warn names them in a Warning header, Ignore
+            drops them.
     """
 
     dry_run: bool = False
@@ -148,8 +151,10 @@ class Verbs:
         meta = _metadata_of(obj)
         _check_namespace(meta, key[0])
         if meta.setdefault("name", key[1]) != key[1]:
-            why = f"the name of the object ({meta['name']}) does not match the name on the URL ({key[1]})"
-            raise errors.bad_request(why)
+            raise errors.bad_request(
+                f"the name of the object ({meta['name']}) does not match "
+                f"the name on the URL ({key[1]})"
+            )
         _check_current(resource, current.object, meta)
         desired = _split(resource, current.object, obj, subresource)
         warnings = _complete(resource, desired, options)
@@ -192,7 +197,8 @@ class Verbs:
         """Assign a pod to a node (`pods/binding`).
 
         Raises:
-            ApiError: 404, 409 when the pod has a node already or is being deleted, 422 without a node.
+            ApiError: 404, 409 when the pod has a node already or is being deleted, 422 without a
+                node.
         """
         if not dig(binding, "target", "name"):
             raise errors.invalid("", "Binding", key[1], [errors.required("target.name")])
@@ -200,9 +206,10 @@ class Verbs:
         self.store.put(resource.collection, key, pod)
 
     def change_metadata(self, resource: Resource, key: ObjectKey, **changes: object) -> None:
-        """Set metadata fields of an object that exists (None removes one), without looking at the rest.
+        """Set metadata fields of an object (None removes one), without looking at the rest.
 
-        For controllers: a finalizer has to come off an object even if a new schema calls its spec invalid.
+        For controllers: a finalizer has to come off an object even if a new schema calls its spec
+        invalid.
         """
         changed = with_metadata(self.get(resource, key).object, **changes)
         self._put(resource, key, changed, WriteOptions())
@@ -257,13 +264,15 @@ def _check_type(resource: Resource, obj: Any) -> None:
     if not isinstance(obj, dict):
         raise errors.bad_request("the body of the request is not a JSON object")
     for field, expected in (("apiVersion", resource.api_version), ("kind", resource.kind)):
-        # Typed clients leave both out for built-in kinds; for a custom resource they are the only type.
+        # Typed clients leave both out for built-in kinds; for a custom resource they are the only
+        # type.
         if not obj.get(field) and not resource.custom:
             obj[field] = expected
         if obj.get(field) != expected:
             given = obj.get(field) or "none"
             raise errors.bad_request(
-                f"the {field} in the data ({given}) does not match the expected {field} ({expected})"
+                f"the {field} in the data ({given}) does not match "
+                f"the expected {field} ({expected})"
             )
 
 
@@ -295,7 +304,10 @@ def _check_current(resource: Resource, current: Object, meta: Object) -> None:
     if meta.get("resourceVersion") not in (None, "", actual["resourceVersion"]):
         raise errors.modified(resource.group, resource.plural, actual["name"])
     if meta.get("uid") not in (None, "", actual["uid"]):
-        why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {actual['uid']}"
+        why = (
+            f"Precondition failed: UID in precondition: {meta['uid']}, "
+            f"UID in object meta: {actual['uid']}"
+        )
         raise errors.conflict(resource.group, resource.plural, actual["name"], why)
 
 
@@ -325,7 +337,8 @@ def _complete(resource: Resource, obj: Object, options: WriteOptions) -> tuple[s
     unknown += [f'unknown field "{path}"' for path in resource.complete(obj)]
     if unknown and options.field_validation == "Strict":
         raise errors.bad_request(
-            f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+            f'{resource.kind} in version "{resource.version}" '
+            f"cannot be handled as a {resource.kind}: "
             f"strict decoding error: {', '.join(unknown)}"
         )
     return tuple(unknown) if options.field_validation == "Warn" else ()
@@ -344,5 +357,8 @@ def _finalizer_causes(meta: Object, old: Object) -> list[errors.Cause]:
         return []
     known = old.get("finalizers") or []
     added = [name for name in meta.get("finalizers") or [] if name not in known]
-    why = f"no new finalizers can be added if the object is being deleted, found new finalizers {added}"
+    why = (
+        "no new finalizers can be added if the object is being deleted, "
+        f"found new finalizers {added}"
+    )
     return [errors.forbidden_field("metadata.finalizers", why)] if added else []

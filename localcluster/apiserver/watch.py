@@ -1,7 +1,8 @@
 """Watches: a collection as a stream of events.
 
-Each watcher has a queue that the store fills; the stream takes all that is there and writes it at once. A watcher
-that falls far behind is cut off: it lists again, as it would after a restart of the server.
+Each watcher has a queue that the store fills; the stream takes all that is there and writes it at
+once. A watcher that falls far behind is cut off: it lists again, as it would after a restart of the
+server.
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 (watch, bookmarks, streaming lists).
@@ -108,7 +109,8 @@ class Watch:
                 break
             await self._wait(min(end, bookmark) - now)
             chunk = b"".join(self._take())
-            # The queue is empty now, so nothing this watcher should see is older than the store's version.
+            # The queue is empty now, so nothing this watcher should see is older than the store's
+            # version.
             self._version = self._store.version
             if self._options.bookmarks and loop.time() >= min(end, bookmark):
                 chunk += self._bookmark()
@@ -142,7 +144,7 @@ class Watch:
             yield from self._shown(self._queue.popleft())
 
     def _opening(self, start: int) -> Iterator[bytes]:
-        """Yield what comes before live events: the state, or the events since the client's version."""
+        """Yield what precedes live events: the state, or the events since the client's version."""
         version = self._options.version
         if self._options.initial_events or version in (None, 0):
             objects = self._store.collection(self._resource.collection).objects
@@ -191,7 +193,7 @@ class Watch:
 
 
 def transition(selector: Selector, event: Event) -> EventType | None:
-    """Return the event a selecting watcher sees; None when the object neither was nor is selected."""
+    """Return the event a selecting watcher sees; None if the object neither was nor is selected."""
     now = event.type != "DELETED" and selector.matches(event.stored.object)
     before = event.previous is not None and selector.matches(event.previous.object)
     if now:
