@@ -202,9 +202,9 @@ class Reflector(Generic[T]):
         async with aclosing(self._client.list_pages(self._selection)) as pages:
             async for page in pages:
                 version = page.resource_version
-                for number, raw in enumerate(page.items):
+                for raw in page.items:
                     listed.add(self._put(raw))
-                    if number % _YIELD_EVERY == _YIELD_EVERY - 1:
+                    if len(listed) % _YIELD_EVERY == 0:
                         await asyncio.sleep(0)
         for key in [key for key in self._seen if key not in listed]:
             self._remove(key)
