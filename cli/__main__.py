@@ -1,0 +1,139 @@
+"""`gamekeeper`: the command of developers and operators. Also `kubectl gamekeeper`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.errors import AppError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 for success, 1 when what was asked for did not come true, 2 when it could not be tried:
+        bad input, or a machine that cannot do it, with one line on stderr.
+    """
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except AppError as error:
+        print(f"gamekeeper {options.command}: {error.message}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gamekeeper",
+        description="Service quality and precise scaling for game servers on Kubernetes.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_local(commands)
+    _add_demo(commands)
+    _add_crds(commands)
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(run=_version)
+    return parser
+
+
+def _add_local(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    local = commands.add_parser(
+        "local",
+        help="run a cluster on this machine and apply files to it",
+        description="Runs an API server, a kubelet and the aggregator on this machine, applies the "
+        "files and stays until Ctrl-C. Game servers are real sandboxed processes; nothing is left "
+        "behind. Needs Linux with user namespaces, no privilege.",
+    )
+    local.add_argument(
+        "-f", "--file", action="append", type=Path, default=[], help="manifest to apply; repeatable"
+    )
+    local.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="REF=DIR",
+        help="folder that stands for an image (with an image.yaml); besides the images.yaml that "
+        "lies beside an applied file",
+    )
+    local.add_argument(
+        "--port", type=_port, default=0, help="port of the API server (default: any free one)"
+    )
+    local.add_argument(
+        "--kubeconfig", type=Path, help="where to write the kubeconfig (default: a temporary file)"
+    )
+    local.set_defaults(run=_local)
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="run the minecraft example end to end and check every step",
+        description="Runs three game servers on a local cluster, breaks and mends them, scales "
+        "them, all with kubectl, and checks every table. Exit code 1 when a step fails.",
+    )
+    demo.add_argument(
+        "--interactive", action="store_true", help="leave the cluster running until Ctrl-C"
+    )
+    demo.set_defaults(run=_demo)
+
+
+def _add_crds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    crds = commands.add_parser(
+        "crds", help="print the CustomResourceDefinitions, for kubectl apply -f -"
+    )
+    crds.add_argument(
+        "--directory", type=Path, help="write one file for each into this folder instead"
+    )
+    crds.set_defaults(run=_crds)
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65_535:
+        raise argparse.ArgumentTypeError("must be 0 to 65535")
+    return value
+
+
+# Each command is imported when it runs: `gamekeeper version` needs none of the others' libraries.
+
+
+def _local(options: argparse.Namespace) -> int:
+    from cli.local import LocalOptions, run_local
+
+    return run_local(LocalOptions(options.file, options.image, options.port, options.kubeconfig))
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from cli.demo import run_demo
+
+    return run_demo(interactive=options.interactive)
+
+
+def _crds(options: argparse.Namespace) -> int:
+    from cli.crds import print_crds, write_crds
+
+    if options.directory is None:
+        print_crds()
+    else:
+        write_crds(options.directory)
+    return 0
+
+
+def _version(_options: argparse.Namespace) -> int:
+    from importlib.metadata import version
+
+    print(version("gamekeeper"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""`gamekeeper local`: a cluster on this machine until Ctrl-C, with a live table of the servers."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cli.cluster import gamekeeper_cluster
+from cli.kubectl import Kubectl
+from cli.manifests import check_manifest, find_images
+from localcluster.cluster import ClusterOptions
+from shared.clock import monotonic_seconds
+from shared.errors import InvalidInput, TerminalError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from localcluster.cluster import LocalCluster
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """The command line of `gamekeeper local`.
+
+    Attributes:
+        images: `REF=DIR` each.
+        port: of the API server; 0 for any.
+        kubeconfig: where to write it; None for a temporary file.
+    """
+
+    files: Sequence[Path]
+    images: Sequence[str]
+    port: int
+    kubeconfig: Path | None
+
+
+def run_local(options: LocalOptions) -> int:
+    """Run until Ctrl-C or SIGTERM.
+
+    Raises:
+        AppError: a file, an image or this machine does not do; nothing is left running.
+    """
+    for file in options.files:
+        check_manifest(file)
+    images = find_images(options.files, options.images)
+    return asyncio.run(_run(options, images))
+
+
+async def _run(options: LocalOptions, images: dict[str, Path]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    started = monotonic_seconds()
+    cluster_options = ClusterOptions(
+        images, port=options.port, kubeconfig=options.kubeconfig, progress=_say
+    )
+    async with gamekeeper_cluster(cluster_options) as cluster:
+        _say(f"ready after {monotonic_seconds() - started:.1f} s")
+        print(f"export KUBECONFIG={cluster.kubeconfig}", flush=True)
+        kubectl = Kubectl(cluster.kubeconfig)
+        for file in options.files:
+            await _apply(kubectl, file)
+        await _show_until(stop, kubectl, cluster)
+        _say("stopping")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+async def _apply(kubectl: Kubectl, file: Path) -> None:
+    """Apply one file; what the API server refuses is the user's to mend."""
+    try:
+        print((await kubectl.run("apply", "-f", str(file))).rstrip(), flush=True)
+    except TerminalError as error:
+        raise InvalidInput("", error.message) from error
+
+
+async def _show_until(stop: asyncio.Event, kubectl: Kubectl, cluster: LocalCluster) -> None:
+    """Show the servers as they change, until `stop` is set or a program of the cluster ends."""
+    watch = await asyncio.create_subprocess_exec(
+        *kubectl.command("get", "gs", "--watch"), env=kubectl.environment, start_new_session=True
+    )
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            waits = [tasks.create_task(each.wait()) for each in cluster.programs.values()]
+            await stop.wait()
+            for wait in waits:
+                wait.cancel()
+    except* TerminalError as group:
+        raise group.exceptions[0] from None
+    finally:
+        watch.terminate()
+        await watch.wait()
