@@ -9,6 +9,7 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 from localcluster.apiserver import pods, printers
@@ -63,6 +64,11 @@ def _complete_namespace(namespace: Object) -> list[str]:
 
 def _complete_secret(secret: Object) -> list[str]:
     secret.setdefault("type", "Opaque")
+    # stringData is for writing only: it is kept, encoded, in data.
+    plain = secret.pop("stringData", None)
+    if isinstance(plain, dict):
+        encoded = {key: base64.b64encode(str(v).encode()).decode() for key, v in plain.items()}
+        secret["data"] = {**(secret.get("data") or {}), **encoded}
     return []
 
 

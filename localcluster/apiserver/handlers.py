@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from localcluster.apiserver import deletion, errors, lists, responses, reviews, scale
+from localcluster.apiserver import deletion, errors, lists, protobuf, responses, reviews, scale
 from localcluster.apiserver.objects import Object, fresh
 from localcluster.apiserver.patch import apply_patch
 from localcluster.apiserver.requests import (
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 USER = "user"
 """Key of the authenticated User in a request."""
-_READABLE = ("", "application/json", "application/octet-stream")
+# aiohttp calls a body without a content type an octet-stream.
+_READABLE = ("application/octet-stream", "application/json")
 
 
 class Handlers:
@@ -115,7 +116,7 @@ class Handlers:
         _require(target, "create")
         if target.name:
             raise errors.method_not_allowed()
-        body = await _json_body(request)
+        body = await _body(request)
         if "get" not in target.resource.verbs:
             user: User = request[USER]
             review = reviews.answer(target.resource, body, user, self._server.authenticator)
@@ -130,7 +131,7 @@ class Handlers:
         written = self._server.verbs.replace(
             target.resource,
             (target.namespace, target.name),
-            await _json_body(request),
+            await _body(request),
             _write_options(request),
             target.subresource,
         )
@@ -148,7 +149,7 @@ class Handlers:
         return responses.one(request, target.resource, written.stored, 200, written.warnings)
 
     async def _delete(self, request: web.Request, target: Target) -> web.StreamResponse:
-        body = await _json_body(request) if request.body_exists else {}
+        body = await _body(request) if request.body_exists else {}
         options = deletion.parse_options(body, dict(request.query))
         verbs, resource = self._server.verbs, target.resource
         if not target.name:
@@ -175,7 +176,7 @@ class Handlers:
         if request.method == "GET":
             return responses.json_object(current)
         if request.method == "PUT":
-            wanted = await _json_body(request)
+            wanted = await _body(request)
         elif request.method == "PATCH":
             wanted = apply_patch(resource, current, request.content_type, await request.read())
         else:
@@ -189,7 +190,7 @@ class Handlers:
     async def _bind(self, request: web.Request, target: Target) -> web.StreamResponse:
         if request.method != "POST":
             raise errors.method_not_allowed()
-        body = await _json_body(request)
+        body = await _body(request)
         self._server.verbs.bind(target.resource, (target.namespace, target.name), body)
         success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
         return responses.json_object({**success, "code": 201}, 201)
@@ -197,7 +198,7 @@ class Handlers:
     async def _token(self, request: web.Request, target: Target) -> web.StreamResponse:
         if request.method != "POST":
             raise errors.method_not_allowed()
-        body = await _json_body(request)
+        body = await _body(request)
         account = self._server.verbs.get(target.resource, (target.namespace, target.name))
         return responses.json_object(self._server.authenticator.issue(account.object, body), 201)
 
@@ -212,9 +213,11 @@ def _write_options(request: web.Request) -> WriteOptions:
     return WriteOptions(parse_dry_run(request.query), parse_field_validation(request.query))
 
 
-async def _json_body(request: web.Request) -> Any:
+async def _body(request: web.Request) -> Any:
+    if request.content_type == protobuf.MEDIA_TYPE:
+        return protobuf.decode(await request.read())
     if request.content_type not in _READABLE:
-        raise errors.unsupported_media_type(request.content_type, ("application/json",))
+        raise errors.unsupported_media_type(request.content_type, _READABLE[1:])
     try:
         return msgspec.json.decode(await request.read() or b"{}")
     except msgspec.DecodeError as error:
