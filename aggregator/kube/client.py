@@ -33,20 +33,38 @@ if TYPE_CHECKING:
     from aggregator.kube.patch import Patch
     from aggregator.kube.resources import ObjectKey, Resource
 
-_CONNECT_SECONDS = 5.0
-_REQUEST_SECONDS = 30.0
-# A kube-apiserver sends a bookmark about every minute; a longer silence may be a dead connection.
-_WATCH_SILENCE_SECONDS = 90.0
 # etcd's limit of an object is 1.5 MiB and an event holds one; a longer line is no event.
 _MAX_LINE_BYTES = 8 * 2**20
 # Creations and deletions run at most 64 at a time (SPEC 6.12), beside watches, patches and events.
 _MAX_CONNECTIONS = 200
 
-_REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=_CONNECT_SECONDS)
-_WATCH_TIMEOUT = aiohttp.ClientTimeout(
-    total=None, sock_connect=_CONNECT_SECONDS, sock_read=_WATCH_SILENCE_SECONDS
-)
 _FOREIGN_ERRORS = (aiohttp.ClientError, OSError, ConfigException)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long the API server is waited for; kubernetes_asyncio alone would wait for ever.
+
+    Attributes:
+        connect_seconds: for a connection.
+        request_seconds: for a whole request; the API server itself gives up after 60 s.
+        silence_seconds: for the next byte of a watch. A kube-apiserver sends a bookmark about every
+            minute, so a longer silence may be a dead connection.
+    """
+
+    connect_seconds: float = 5.0
+    request_seconds: float = 30.0
+    silence_seconds: float = 90.0
+
+    def of_request(self) -> aiohttp.ClientTimeout:
+        """Return the limits of an ordinary request."""
+        return aiohttp.ClientTimeout(total=self.request_seconds, sock_connect=self.connect_seconds)
+
+    def of_watch(self) -> aiohttp.ClientTimeout:
+        """Return the limits of a watch, which has no end of its own."""
+        return aiohttp.ClientTimeout(
+            total=None, sock_connect=self.connect_seconds, sock_read=self.silence_seconds
+        )
 
 
 class _ListMeta(msgspec.Struct):
@@ -73,7 +91,7 @@ class _Request:
     body: Any = None
     content_type: str = "application/json"
     has_tests: bool = False
-    timeout: aiohttp.ClientTimeout = _REQUEST_TIMEOUT
+    is_watch: bool = False
 
     @property
     def is_write(self) -> bool:
@@ -83,8 +101,10 @@ class _Request:
 class HttpKubeClient(KubeClient):
     """`KubeClient` over HTTP. Made by `open_kube_client`, which also closes it."""
 
-    def __init__(self, api: ApiClient) -> None:
+    def __init__(self, api: ApiClient, timeouts: Timeouts) -> None:
         self._api = api
+        self._request_timeout = timeouts.of_request()
+        self._watch_timeout = timeouts.of_watch()
 
     async def get(
         self, resource: Resource, key: ObjectKey, subresource: str | None = None
@@ -171,7 +191,7 @@ class HttpKubeClient(KubeClient):
             ("timeoutSeconds", str(timeout_seconds)),
         )
         path = selection.resource.path(selection.namespace or None)
-        request = _Request("GET", path, query, timeout=_WATCH_TIMEOUT)
+        request = _Request("GET", path, query, is_watch=True)
         try:
             response = await self._send(request)
             try:
@@ -204,7 +224,7 @@ class HttpKubeClient(KubeClient):
             body=request.body,
             auth_settings=["BearerToken"],
             _preload_content=False,
-            _request_timeout=request.timeout,
+            _request_timeout=self._watch_timeout if request.is_watch else self._request_timeout,
         )
         if response.status < 300:
             return response
@@ -267,12 +287,15 @@ def _network_error(error: Exception, request: _Request) -> Unavailable:
 
 
 @asynccontextmanager
-async def open_kube_client(kubeconfig: str = "") -> AsyncIterator[HttpKubeClient]:
+async def open_kube_client(
+    kubeconfig: str = "", timeouts: Timeouts | None = None
+) -> AsyncIterator[HttpKubeClient]:
     """Give a client for the time of the block.
 
     Args:
         kubeconfig: path of a kubeconfig file; empty for the service account of this pod, whose
             token is read again every minute.
+        timeouts: how long the API server is waited for.
 
     Raises:
         InvalidInput: the configuration cannot be used; says which and what to do.
@@ -292,7 +315,7 @@ async def open_kube_client(kubeconfig: str = "") -> AsyncIterator[HttpKubeClient
         raise InvalidInput("GAMEKEEPER_KUBECONFIG", remedy) from error
     api.user_agent = "gamekeeper-aggregator"
     try:
-        yield HttpKubeClient(api)
+        yield HttpKubeClient(api, timeouts or Timeouts())
     finally:
         await api.close()
         # aiohttp closes TLS transports in callbacks; one turn of the loop lets them run.
