@@ -8,6 +8,7 @@ stderr).
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -19,6 +20,10 @@ def main() -> int:
     """Run the agent until it is told to stop; return the exit code."""
     set_title(AGENT_TITLE)
     kernel.hide_memory()
+    # The collector writes to every object it looks at, and each page written to is no longer
+    # shared: what lives at the fork is left alone from here on (0.8 MiB less private memory,
+    # measured).
+    gc.freeze()
     exec_helper = helper.fork()
     # Imported after the fork, so that the helper does not carry them.
     from agent import log

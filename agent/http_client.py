@@ -11,12 +11,13 @@ import socket
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from shared.clock import monotonic_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from agent.address import BaseUrl
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_BODY_BYTES = 1024 * 1024
@@ -44,13 +45,8 @@ class Connection:
         context: TLS settings, for https.
     """
 
-    def __init__(self, base_url: str, context: ssl.SSLContext | None) -> None:
-        parts = urlsplit(base_url)
-        self._host = parts.hostname or ""
-        self._tls = parts.scheme == "https"
-        self._port = parts.port or (443 if self._tls else 80)
-        self._authority = parts.netloc
-        self._path = parts.path
+    def __init__(self, base_url: BaseUrl, context: ssl.SSLContext | None) -> None:
+        self._url = base_url
         self._context = context
         self._socket: socket.socket | None = None
         self._buffer = b""
@@ -90,7 +86,7 @@ class Connection:
         self, path: str, headers: Mapping[str, str], body: bytes, deadline: float
     ) -> Response:
         channel = self._connect(deadline)
-        lines = [f"POST {self._path}{path} HTTP/1.1", f"Host: {self._authority}"]
+        lines = [f"POST {self._url.path}{path} HTTP/1.1", f"Host: {self._url.authority}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines += [f"Content-Length: {len(body)}", "", ""]
         channel.settimeout(_left(deadline))
@@ -104,14 +100,14 @@ class Connection:
     def _connect(self, deadline: float) -> socket.socket:
         if self._socket is not None:
             return self._socket
-        plain = socket.create_connection((self._host, self._port), timeout=_left(deadline))
+        plain = socket.create_connection((self._url.host, self._url.port), timeout=_left(deadline))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if not self._tls or self._context is None:
+        if not self._url.tls or self._context is None:
             self._socket = plain
             return plain
         try:
             plain.settimeout(_left(deadline))
-            self._socket = self._context.wrap_socket(plain, server_hostname=self._host)
+            self._socket = self._context.wrap_socket(plain, server_hostname=self._url.host)
         except OSError:
             plain.close()
             raise

@@ -23,6 +23,8 @@ from shared.protocol.report import Answer, parse_answer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.address import BaseUrl
+
 REQUEST_TIMEOUT_SECONDS = 10.0
 _MAX_MESSAGE_CHARACTERS = 256
 
@@ -68,7 +70,7 @@ class Sender:
     """
 
     def __init__(
-        self, urls: tuple[str, ...], token_file: str, ca_file: str, wake: Callable[[], None]
+        self, urls: tuple[BaseUrl, ...], token_file: str, ca_file: str, wake: Callable[[], None]
     ) -> None:
         self._token_file = token_file
         self._ca_file = ca_file
@@ -109,7 +111,7 @@ class Sender:
             headers = self._headers()
         except OSError as unreadable:
             message = f"{self._token_file}: {unreadable.strerror}"
-            return Delivery(Failed(), self._urls[self._first], error=message)
+            return Delivery(Failed(), self._urls[self._first].text, error=message)
         error = ""
         for offset in range(len(self._urls)):
             index = (self._first + offset) % len(self._urls)
@@ -122,9 +124,9 @@ class Sender:
                 continue
             # A standby answers 503: the other name may lead to the leader.
             self._first = (index + 1) % len(self._urls) if response.status == 503 else index
-            return read_response(response, self._urls[index])
+            return read_response(response, self._urls[index].text)
         self._refresh_trust()
-        return Delivery(Failed(), self._urls[index], error=error)
+        return Delivery(Failed(), self._urls[index].text, error=error)
 
     def _headers(self) -> dict[str, str]:
         with open(self._token_file, encoding="ascii", errors="replace") as file:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from agent.address import BaseUrl, family_of, is_loopback, parse_base_url
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Settings:
         log_level: DEBUG, INFO, WARNING or ERROR.
     """
 
-    report_urls: tuple[str, ...]
+    report_urls: tuple[BaseUrl, ...]
     token_file: str
     pod_uid: str
     ca_file: str = ""
@@ -85,7 +84,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         elif name in _REQUIRED:
             raise InvalidInput(name, "is required")
     settings = Settings(**values)
-    if not settings.ca_file and any(url.startswith("https:") for url in settings.report_urls):
+    if not settings.ca_file and any(url.tls for url in settings.report_urls):
         raise InvalidInput("GAMEKEEPER_CA_FILE", "is required with an https report URL")
     return settings
 
@@ -116,10 +115,9 @@ def _integer(least: int, most: int) -> Callable[[str, str], int]:
 
 
 def _address(name: str, value: str) -> str:
-    try:
-        return str(ip_address(value)) if value else ""
-    except ValueError:
-        raise InvalidInput(name, f"must be an IP address, not {value!r}") from None
+    if value and family_of(value) is None:
+        raise InvalidInput(name, f"must be an IP address, not {value!r}")
+    return value
 
 
 def _log_level(name: str, value: str) -> str:
@@ -129,34 +127,20 @@ def _log_level(name: str, value: str) -> str:
     return value.upper()
 
 
-def _urls(name: str, value: str) -> tuple[str, ...]:
-    urls = tuple(item.strip().rstrip("/") for item in value.split(",") if item.strip())
+def _urls(name: str, value: str) -> tuple[BaseUrl, ...]:
+    urls = tuple(_url(name, item.strip()) for item in value.split(",") if item.strip())
     if not urls:
         raise InvalidInput(name, "must name at least one base URL, for example https://HOST:PORT")
-    for url in urls:
-        _check_url(name, url)
     return urls
 
 
-def _check_url(name: str, url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise InvalidInput(name, f"{url!r} is no URL") from None
-    if parts.scheme not in ("https", "http") or not host or port == 0:
-        raise InvalidInput(name, f"{url!r} must look like https://HOST:PORT")
-    if parts.query or parts.fragment or parts.username:
-        raise InvalidInput(name, f"{url!r} must have no user, query or fragment")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise InvalidInput(name, f"{url!r} would show the token to the network: use https")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _url(name: str, text: str) -> BaseUrl:
+    url = parse_base_url(text)
+    if url is None:
+        raise InvalidInput(name, f"{text!r} must look like https://HOST:PORT")
+    if not url.tls and not is_loopback(url.host):
+        raise InvalidInput(name, f"{text!r} would show the token to the network: use https")
+    return url
 
 
 _VARIABLES: dict[str, tuple[str, Callable[[str, str], Any]]] = {

@@ -11,9 +11,9 @@ import json
 import logging
 import selectors
 import socket
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from agent.address import family_of, is_loopback
 from agent.log import data
 from shared.clock import monotonic_seconds
 
@@ -78,7 +78,7 @@ class StatusServer:
         self._listeners = []
 
     def _listen(self, address: str, port: int) -> None:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        family = family_of(address) or socket.AF_INET
         try:
             listener = socket.create_server((address, port), family=family, backlog=16)
         except OSError as error:
@@ -98,7 +98,7 @@ class StatusServer:
             channel.close()
             return
         channel.setblocking(False)
-        connection = _Connection(channel, is_loopback=ip_address(peer[0]).is_loopback)
+        connection = _Connection(channel, is_loopback=is_loopback(peer[0]))
         self._connections.add(connection)
         self._selector.register(channel, selectors.EVENT_READ, lambda: self._read(connection))
 
@@ -168,10 +168,9 @@ def _addresses(pod_ip: str) -> list[str]:
         return ["127.0.0.1"]
     # `kubectl port-forward` connects to loopback. Where the pod's address is a loopback address
     # itself, pods share that interface, and the port there would be taken by the first of them.
-    address = ip_address(pod_ip)
-    if address.is_loopback:
+    if is_loopback(pod_ip):
         return [pod_ip]
-    return [pod_ip, "::1" if address.version == 6 else "127.0.0.1"]
+    return [pod_ip, "::1" if family_of(pod_ip) == socket.AF_INET6 else "127.0.0.1"]
 
 
 def _render(status: int, body: dict[str, Any]) -> bytes:

@@ -13,7 +13,6 @@ import selectors
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.exec import helper as helper_module
@@ -263,6 +262,14 @@ class _Channel:
         return bool(part)
 
 
+def _import_root() -> str:
+    """Return the folder that holds the package `agent`."""
+    folder = os.path.abspath(__file__)
+    for _ in __name__.split("."):
+        folder = os.path.dirname(folder)
+    return folder
+
+
 def _spawn_helper() -> HelperProcess:
     """Start a helper as a program of its own: this process has threads by now and must not fork."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -270,7 +277,7 @@ def _spawn_helper() -> HelperProcess:
         pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-m", "agent.exec.helper"],
-            {"PYTHONPATH": str(Path(__file__).parents[2])},
+            {"PYTHONPATH": _import_root()},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, theirs.fileno(), helper_module.INHERITED_SOCKET_FD)
             ],
