@@ -1,8 +1,8 @@
 """The janitor: what ends the programs of a local cluster when its supervisor cannot any more.
 
 A tiny process of its own session reads lines `pid <n> <starttime>` from a pipe whose write end
-only the supervisor holds. The pipe ends when the supervisor does, kill -9 included: then the janitor ends
-the registered processes that still are the same ones, and removes the state folder.
+only the supervisor holds. The pipe ends when the supervisor does, kill -9 included: then the
+janitor ends the registered processes that still are the same ones, and removes the state folder.
 
 Two sides in one file: `Janitor` for the supervisor, and the program below it, started as
 `python -I -S janitor.py FOLDER`, so it imports nothing but the standard library and little of that.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from shared.clock import monotonic_seconds
 from shared.errors import AppError, TerminalError, TransientError
 
 if TYPE_CHECKING:
@@ -112,10 +113,14 @@ class ApiClient:
                     listed = await self._request("GET", path)
                     version = listed["metadata"]["resourceVersion"]
                     await on_list(listed["items"])
+                began = monotonic_seconds()
                 async for kind, item in self._watch(path, version):
                     version = item["metadata"]["resourceVersion"]
                     if kind != "BOOKMARK":
                         await on_change(Change(item, gone=kind == "DELETED"))
+                if monotonic_seconds() - began < _RETRY_SECONDS:
+                    # A server that ends every watch at once must not be asked in a busy loop.
+                    await asyncio.sleep(_RETRY_SECONDS)
             except AppError as error:
                 if error.reason in (_GONE, "Gone"):
                     version = ""

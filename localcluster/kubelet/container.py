@@ -112,6 +112,7 @@ class Container:
             state=self._now,
             last=self._last,
             restart_count=max(0, self._instances - 1),
+            has_run=self.started.is_set(),
             container_id=self._id,
             image=self.spec["image"],
             image_id=self._image_id,
@@ -190,7 +191,7 @@ class Container:
                 self.wait_because("ErrImageNeverPull", str(error))
             except InvalidInput as error:
                 self.wait_because("InvalidImage", error.message)
-            except (ConfigurationError, AppError) as error:
+            except (ConfigurationError, AppError, OSError) as error:
                 self.wait_because("CreateContainerConfigError", str(error))
             await asyncio.sleep(_CONFIGURATION_RETRY_SECONDS)
 

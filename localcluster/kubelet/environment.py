@@ -6,11 +6,17 @@ Source: Kubernetes API reference, EnvVar: variables in order, `$(NAME)` expands 
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import TYPE_CHECKING
 
-from localcluster.kubelet.fields import ConfigurationError, Json, PodFacts, References, field_value
+from localcluster.kubelet.fields import (
+    ConfigurationError,
+    Json,
+    PodFacts,
+    References,
+    decode_secret,
+    field_value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,13 +89,14 @@ def _all_of(source: Json, references: References) -> Iterator[tuple[str, str]]:
     ):
         if reference not in source:
             continue
-        content = objects.get(source[reference]["name"])
+        name = source[reference]["name"]
+        content = objects.get(name)
         if content is None:
             if source[reference].get("optional"):
                 continue
-            raise ConfigurationError(f'{kind} "{source[reference]["name"]}" not found')
-        for key, value in content.get("data", {}).items():
-            yield prefix + key, _decode(value) if kind == "secret" else value
+            raise ConfigurationError(f'{kind} "{name}" not found')
+        for key, value in (content.get("data") or {}).items():
+            yield prefix + key, _decode(name, key, value) if kind == "secret" else value
 
 
 def _value(
@@ -104,8 +111,9 @@ def _value(
     if "configMapKeyRef" in source:
         return _key(source["configMapKeyRef"], references.config_maps, "configmap")
     if "secretKeyRef" in source:
-        value = _key(source["secretKeyRef"], references.secrets, "secret")
-        return None if value is None else _decode(value)
+        reference = source["secretKeyRef"]
+        value = _key(reference, references.secrets, "secret")
+        return None if value is None else _decode(reference["name"], reference["key"], value)
     raise ConfigurationError(
         f"env {variable['name']}: valueFrom {', '.join(source)} is not supported by the local "
         "kubelet; use value, fieldRef, configMapKeyRef or secretKeyRef"
@@ -117,11 +125,11 @@ def _key(reference: Json, objects: Mapping[str, Json | None], kind: str) -> str 
     content = objects.get(name)
     if content is None and not reference.get("optional"):
         raise ConfigurationError(f'{kind} "{name}" not found')
-    value = (content or {}).get("data", {}).get(key)
+    value = ((content or {}).get("data") or {}).get(key)
     if value is None and not reference.get("optional"):
         raise ConfigurationError(f'couldn\'t find key {key} in {kind} "{name}"')
     return None if value is None else str(value)
 
 
-def _decode(value: str) -> str:
-    return base64.b64decode(value).decode(errors="replace")
+def _decode(secret: str, key: str, value: str) -> str:
+    return decode_secret(secret, key, value).decode(errors="replace")

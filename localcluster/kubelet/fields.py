@@ -5,6 +5,7 @@ Source: Kubernetes documentation, "Downward API", available fields.
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,18 @@ class References:
 
     config_maps: dict[str, Json | None] = field(default_factory=dict)
     secrets: dict[str, Json | None] = field(default_factory=dict)
+
+
+def decode_secret(name: str, key: str, value: str) -> bytes:
+    """Return the bytes of a secret's value.
+
+    Raises:
+        ConfigurationError: not base64.
+    """
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError as error:
+        raise ConfigurationError(f'secret "{name}": key {key} is not base64') from error
 
 
 def field_value(path: str, facts: PodFacts) -> str:

@@ -149,8 +149,10 @@ class Launcher:
             os.close(pod.lifeline)  # a copy here would keep that pod alive without the launcher
         match request:
             case messages.StartContainer(pod_uid, root, program):
-                pod = self._sandboxes[pod_uid]
-                return container_process.start_main(pod.pidfd, root, program, stdio)
+                if pod_uid not in self._sandboxes:
+                    raise container_process.StartError("the pod is gone")
+                pause = self._sandboxes[pod_uid].pidfd
+                return container_process.start_main(pause, root, program, stdio)
             case messages.Execute(main_pid, program):
                 if _parent(main_pid) != os.getppid():
                     raise container_process.StartError("the container is not running")

@@ -75,6 +75,7 @@ class PodWorker:
         self._gone = False
         self._hurry: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sandbox: Process | None = None
+        self._conditions: list[Json] = pod.get("status", {}).get("conditions", [])
         spec = pod["spec"]
         policy = spec.get("restartPolicy", "Always")
         self.init = [
@@ -90,6 +91,11 @@ class PodWorker:
         """Path of the pod in the API."""
         metadata = self.pod["metadata"]
         return f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+
+    @property
+    def pod_ip(self) -> str:
+        """Address of the pod."""
+        return self._preparation.facts.pod_ip
 
     def find(self, name: str) -> Container | None:
         """Return the container with this name."""
@@ -135,15 +141,19 @@ class PodWorker:
         async with asyncio.TaskGroup() as tasks:
             await self._prepare_volumes(tasks)
             await self._create_sandbox()
+            sidecars = []
             for container in self.init:
                 if is_sidecar(container.spec):
-                    tasks.create_task(container.supervise(self._preparation))
+                    sidecars.append(tasks.create_task(container.supervise(self._preparation)))
                     await container.started.wait()
                 elif await container.supervise(self._preparation) != 0:
-                    return  # restartPolicy Never: the pod has failed
-            running = [tasks.create_task(c.supervise(self._preparation)) for c in self.main]
-            await asyncio.wait(running)
+                    break  # restartPolicy Never: the pod has failed
+            else:
+                running = [tasks.create_task(c.supervise(self._preparation)) for c in self.main]
+                await asyncio.wait(running)
             # The containers are done for good, so the sidecars have nobody to serve.
+            for sidecar in sidecars:
+                sidecar.cancel()
             await self._stop(reversed([c for c in self.init if is_sidecar(c.spec)]))
 
     async def _prepare_volumes(self, tasks: asyncio.TaskGroup) -> None:
@@ -153,7 +163,7 @@ class PodWorker:
                 folders.pod.mkdir(parents=True, exist_ok=True)
                 self._preparation.write_hosts()
                 tokens = await self._fill_volumes()
-            except (AppError, ConfigurationError) as error:
+            except (AppError, ConfigurationError, OSError) as error:
                 self._explain("ContainerCreating", f"volumes: {error}")
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
@@ -239,28 +249,25 @@ class PodWorker:
         written: Json | None = None
         while True:
             self._changed.clear()
-            status = build_status(self.pod, self._state(), utc_now())
+            status = self._status()
             if status != written and not self._gone:
                 try:
                     # The uid makes it a conflict if another pod has the name by now.
                     body: Json = {"metadata": {"uid": self.uid}, "status": status}
-                    answer = await self._api.patch_status(self.path, body)
+                    await self._api.patch_status(self.path, body)
                 except TransientError as error:
                     self._warn(error)
                     await asyncio.sleep(error.retry_after_seconds or _RETRY_SECONDS)
                     continue
                 except TerminalError as error:
                     self._warn(error)
-                else:
-                    self.pod = {**self.pod, "status": answer.get("status", status)}
                 written = status
             await self._changed.wait()
 
     async def _delete_object(self) -> None:
         while True:
             try:
-                status = build_status(self.pod, self._state(), utc_now())
-                body: Json = {"metadata": {"uid": self.uid}, "status": status}
+                body: Json = {"metadata": {"uid": self.uid}, "status": self._status()}
                 with contextlib.suppress(TerminalError):
                     await self._api.patch_status(self.path, body)
                 await self._api.delete_now(self.path, self.uid)
@@ -270,15 +277,18 @@ class PodWorker:
             else:
                 return
 
-    def _state(self) -> PodState:
+    def _status(self) -> Json:
         facts = self._preparation.facts
-        return PodState(
+        state = PodState(
             started_at=self._started_at,
             pod_ip=facts.pod_ip,
             host_ip=facts.host_ip,
             init=tuple(container.state for container in self.init),
             main=tuple(container.state for container in self.main),
         )
+        status = build_status(self.pod["spec"], state, self._conditions, utc_now())
+        self._conditions = status["conditions"]
+        return status
 
     def _explain(self, reason: str, message: str) -> None:
         for container in self._not_started():

@@ -63,7 +63,8 @@ class Pods:
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """Return the worker of a pod that is not gone."""
-        for worker in self._workers.values():
+        # The newest first: a force-deleted pod may still be ending beside its successor.
+        for worker in reversed(self._workers.values()):
             metadata = worker.pod["metadata"]
             if (metadata["namespace"], metadata["name"]) == (namespace, name):
                 return worker
@@ -76,7 +77,10 @@ class Pods:
             await self._api.follow(_PODS, self._on_list, self._on_change, _warn)
 
     async def kill_all(self) -> None:
-        """Kill every process of every pod now."""
+        """Kill every process of every pod now.
+
+        NB: the workers are taken before the first await, while `run` has not been cancelled yet.
+        """
         async with asyncio.TaskGroup() as tasks:
             for worker in self._workers.values():
                 tasks.create_task(worker.kill())
@@ -114,6 +118,7 @@ class Pods:
             await worker.run()
         finally:
             del self._workers[worker.uid]
+            self._machine.addresses.release(worker.pod_ip)
 
     async def _bind(self, pod: Json) -> None:
         metadata = pod["metadata"]

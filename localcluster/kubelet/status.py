@@ -51,6 +51,7 @@ class ContainerState:
         state: now.
         last: how the instance before this one ended.
         restart_count: starts after the first.
+        has_run: whether any instance ever ran.
         container_id: of the newest instance, with its scheme; empty before the first.
         image: as the pod names it.
         image_id: the folder it comes from; empty when not mapped.
@@ -60,6 +61,7 @@ class ContainerState:
     state: Waiting | Running | Terminated
     last: Terminated | None
     restart_count: int
+    has_run: bool
     container_id: str
     image: str
     image_id: str
@@ -94,22 +96,22 @@ def is_sidecar(container: Json) -> bool:
     return bool(container.get("restartPolicy") == "Always")
 
 
-def build_status(pod: Json, now_state: PodState, now: datetime) -> Json:
+def build_status(spec: Json, now_state: PodState, before: list[Json], now: datetime) -> Json:
     """Return the whole status of a pod.
 
     Args:
-        pod: the API object; its conditions keep their transition time while they do not change.
+        spec: of the pod.
         now_state: what runs.
+        before: the conditions so far; one that does not change keeps its transition time.
         now: the time of a changed condition.
     """
-    spec = pod["spec"]
     sidecars = {c["name"] for c in spec.get("initContainers", []) if is_sidecar(c)}
     initialized = all(_is_initialized(c, c.name in sidecars) for c in now_state.init)
-    phase = _phase(now_state.main, spec.get("restartPolicy", "Always"), initialized=initialized)
+    phase = _phase(now_state, spec.get("restartPolicy", "Always"), initialized=initialized)
     conditions = _conditions(now_state, sidecars, phase, initialized=initialized)
     status: Json = {
         "phase": phase,
-        "conditions": _with_times(conditions, pod.get("status", {}).get("conditions", []), now),
+        "conditions": _with_times(conditions, before, now),
         "hostIP": now_state.host_ip,
         "hostIPs": [{"ip": now_state.host_ip}],
         "podIP": now_state.pod_ip,
@@ -126,11 +128,14 @@ def build_status(pod: Json, now_state: PodState, now: datetime) -> Json:
 
 def _is_initialized(container: ContainerState, sidecar: bool) -> bool:
     if sidecar:
-        return isinstance(container.state, Running) or container.last is not None
+        return container.has_run
     return isinstance(container.state, Terminated) and container.state.exit_code == 0
 
 
-def _phase(main: tuple[ContainerState, ...], policy: str, *, initialized: bool) -> str:
+def _phase(now_state: PodState, policy: str, *, initialized: bool) -> str:
+    main = now_state.main
+    if policy == "Never" and any(_has_failed(c) for c in now_state.init):
+        return "Failed"
     never_started = [c for c in main if isinstance(c.state, Waiting) and c.last is None]
     if not initialized or never_started:
         return "Pending"
@@ -141,6 +146,10 @@ def _phase(main: tuple[ContainerState, ...], policy: str, *, initialized: bool) 
         return "Succeeded"
     # Under OnFailure a failed container waits for its next start.
     return "Failed" if policy == "Never" else "Running"
+
+
+def _has_failed(container: ContainerState) -> bool:
+    return isinstance(container.state, Terminated) and container.state.exit_code != 0
 
 
 def _conditions(

@@ -8,12 +8,18 @@ Source: Kubernetes documentation, "Volumes" and "Projected Volumes".
 
 from __future__ import annotations
 
-import base64
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from localcluster.kubelet.fields import ConfigurationError, Json, PodFacts, References, field_value
+from localcluster.kubelet.fields import (
+    ConfigurationError,
+    Json,
+    PodFacts,
+    References,
+    decode_secret,
+    field_value,
+)
 from localcluster.kubelet.messages import Bind
 
 if TYPE_CHECKING:
@@ -85,7 +91,7 @@ def _add(source: Json, facts: PodFacts, references: References, content: VolumeC
         secret = source["secret"]
         name = secret.get("secretName") or secret["name"]
         data = _data_of(secret, name, references.secrets, "secret")
-        decoded = {key: base64.b64decode(value) for key, value in data.items()}
+        decoded = {key: decode_secret(name, key, value) for key, value in data.items()}
         content.files.update(_select(secret, decoded))
     elif "downwardAPI" in source:
         for item in source["downwardAPI"].get("items", []):
