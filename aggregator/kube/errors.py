@@ -163,8 +163,8 @@ def error_from(failed: FailedRequest) -> TransientError | TerminalError:
         return Unavailable(reason, message, wait, outcome_unknown=unknown)
     causes = tuple(Cause(cause.field, shorten(cause.message)) for cause in details.causes or ())
     # NB: a failed `test` and a body that breaks the schema share the code and the reason Invalid;
-    # only the second one names the fields.
-    if failed.code == 422 and failed.has_tests and not causes:
+    # only the second one names fields.
+    if failed.code == 422 and failed.has_tests and not any(cause.field for cause in causes):
         return TestFailed("TestFailed", message)
     if failed.code == 409 and reason == "AlreadyExists":
         return AlreadyExists(reason, message)

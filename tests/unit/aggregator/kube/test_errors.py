@@ -62,6 +62,14 @@ FIELDS = {"causes": [{"field": "spec.replicas", "message": "must be >= 0"}]}
             id="422 of a patch with tests",
         ),
         pytest.param(
+            FailedRequest(
+                422, status("Invalid", causes=[{"message": "testing value"}]), has_tests=True
+            ),
+            TestFailed,
+            {"reason": "TestFailed"},
+            id="422 of a patch with tests, with a cause that names no field",
+        ),
+        pytest.param(
             FailedRequest(422, status("Invalid", **FIELDS), has_tests=True),
             Rejected,
             {"code": 422},
