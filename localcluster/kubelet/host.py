@@ -58,7 +58,7 @@ def _make_and_end_sandbox() -> str:
         made = sandbox.create_sandbox("check", folder, setup)
         os.close(made.lifeline)
         os.waitpid(made.pid, 0)
-    except OSError as error:
+    except (OSError, sandbox.SandboxError) as error:
         return str(error)
     else:
         return ""

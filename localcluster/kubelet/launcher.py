@@ -93,7 +93,7 @@ class Launcher:
         number, request = messages.decode(os.pread(memory, os.fstat(memory).st_size, 0))
         try:
             self._handle(number, request, stdio)
-        except OSError as error:
+        except (OSError, sandbox.SandboxError) as error:
             self._answer({"id": number, "failure": str(error)})
         finally:
             for descriptor in descriptors:

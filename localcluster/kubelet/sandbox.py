@@ -27,6 +27,10 @@ CONTAINER_NAMESPACES = POD_NAMESPACES | syscalls.CLONE_NEWNS
 PAUSE = "pause"
 
 
+class SandboxError(Exception):
+    """The sandbox could not be made; the message names the step."""
+
+
 class Sandbox(NamedTuple):
     """A pod's namespaces, as the launcher holds them.
 
@@ -62,7 +66,8 @@ def create_sandbox(hostname: str, mount_point: str, setup: SandboxSetup) -> Sand
         setup: what all sandboxes share.
 
     Raises:
-        OSError: naming the step that failed; nothing is left behind.
+        SandboxError: a step failed in the new process; nothing is left behind.
+        OSError: a step failed in this process; nothing is left behind.
     """
     lifeline_read, lifeline_write = os.pipe()
     answers_read, answers_write = os.pipe()  # child -> us
@@ -77,13 +82,14 @@ def create_sandbox(hostname: str, mount_point: str, setup: SandboxSetup) -> Sand
     for descriptor in (lifeline_read, answers_write, go_read):
         os.close(descriptor)
     try:
-        _expect(answers_read, "user namespace")
+        answers = _Answers(answers_read)
+        answers.wait_for("user")
         _write_maps(maker, setup.identities)
         os.write(go_write, b".")
-        pid = int(_expect(answers_read, "namespaces"))
-        _expect(answers_read, PAUSE)
+        pid = int(answers.wait_for("pid"))
+        answers.wait_for("ready")
         return Sandbox(pid, os.pidfd_open(pid), lifeline_write)
-    except OSError:
+    except (OSError, SandboxError):
         os.close(lifeline_write)
         raise
     finally:
@@ -92,15 +98,34 @@ def create_sandbox(hostname: str, mount_point: str, setup: SandboxSetup) -> Sand
         os.waitpid(maker, 0)
 
 
-def _expect(answers: int, stage: str) -> str:
-    """Return what the child says at the end of a stage; its failure becomes an OSError here."""
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = os.read(answers, 1)
-        if not byte:
-            raise OSError(0, line.decode() or f"the child ended at: {stage}")
-        line += byte
-    return line.decode().strip()
+class _Answers:
+    """The lines `WORD REST` that the maker and pause write, in whatever order they come."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._seen: dict[str, str] = {}
+
+    def wait_for(self, word: str) -> str:
+        """Return the rest of the line that begins with `word`.
+
+        Raises:
+            SandboxError: a line `failure` came first, or the writers ended.
+        """
+        while word not in self._seen:
+            said, _, rest = self._line().partition(" ")
+            if said == "failure":
+                raise SandboxError(rest)
+            self._seen[said] = rest
+        return self._seen[word]
+
+    def _line(self) -> str:
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = os.read(self._descriptor, 1)
+            if not byte:
+                raise SandboxError("the new process was killed while it made the sandbox")
+            line += byte
+        return line.decode().rstrip("\n")
 
 
 def _write_maps(pid: int, identities: Identities) -> None:
@@ -137,7 +162,7 @@ def _make_namespaces(hostname: str, pause: _Pause, go: int) -> NoReturn:
             pid = os.fork()
             if pid == 0:
                 _be_pause(pause)
-            os.write(answers, f"{pid}\n".encode())
+            os.write(answers, f"pid {pid}\n".encode())
     finally:
         _tell_failure(answers)
         os._exit(0)
@@ -159,8 +184,7 @@ def _be_pause(pause: _Pause) -> NoReturn:
         while os.read(lifeline, 1):
             pass
     finally:
-        with contextlib.suppress(OSError):
-            _tell_failure(answers)
+        _tell_failure(answers)
         os._exit(0)
 
 
@@ -179,4 +203,6 @@ def _keep_only(*kept: int) -> None:
 def _tell_failure(answers: int) -> None:
     failure = sys.exc_info()[1]
     if failure is not None:
-        os.write(answers, str(failure).encode())
+        # Nobody may listen any more; then there is nobody to tell.
+        with contextlib.suppress(OSError):
+            os.write(answers, f"failure {' '.join(str(failure).split())}\n".encode())

@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 from tests.support.fake_kubernetes import FakeKubernetes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
 Json = dict[str, Any]
 STREAM_TOKEN = "stream-secret"
@@ -81,6 +81,11 @@ class KubeletUnderTest:
         return (out + err).decode()
 
 
+def kubelet_program() -> list[str]:
+    """Return the command without its arguments."""
+    return [sys.executable, "-m", "localcluster.kubelet"]
+
+
 def write_image(folder: Path, description: Json, **files: str) -> str:
     """Make an image folder; return its path."""
     folder.mkdir(parents=True)
@@ -91,10 +96,8 @@ def write_image(folder: Path, description: Json, **files: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def running_kubelet(
-    folder: Path, images: dict[str, str], prefix: Sequence[str] = ()
-) -> AsyncIterator[KubeletUnderTest]:
-    """Start the program with `images`, below `prefix` (as another user, say); kill it after."""
+async def running_kubelet(folder: Path, images: dict[str, str]) -> AsyncIterator[KubeletUnderTest]:
+    """Start the program with `images`; end it after."""
     api = FakeKubernetes()
     server = TestServer(api.application())
     await server.start_server()
@@ -109,10 +112,7 @@ async def running_kubelet(
         *("--stream-token-file", str(folder / "stream-token")),
     ]
     process = await asyncio.create_subprocess_exec(
-        *prefix,
-        sys.executable,
-        "-m",
-        "localcluster.kubelet",
+        *kubelet_program(),
         *arguments,
         cwd=_REPOSITORY,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
