@@ -30,13 +30,10 @@ def apply_patch(resource: Resource, current: Object, content_type: str, body: by
         body: the patch.
 
     Raises:
-        ApiError: 415 for a media type not served (server-side apply among them), 400 for a body
-            that is no patch, 422 when a JSON patch does not apply (a failed `test` among the
-            causes).
+        ApiError: 415 for a media type not served, 400 for a body that is no patch, 422 when a JSON
+            patch does not apply (a failed `test` among the causes).
     """
-    accepted = (JSON_PATCH, MERGE_PATCH, *(() if resource.custom else (STRATEGIC_PATCH,)))
-    if content_type not in accepted:
-        raise unsupported_media_type(content_type, accepted)
+    check_media_type(resource, content_type)
     try:
         patch = msgspec.json.decode(body)
     except msgspec.DecodeError as error:
@@ -49,6 +46,17 @@ def apply_patch(resource: Resource, current: Object, content_type: str, body: by
         current, patch
     )
     return fresh(patched)
+
+
+def check_media_type(resource: Resource, content_type: str) -> None:
+    """Refuse a kind of patch that this resource does not take; server-side apply is one.
+
+    Raises:
+        ApiError: 415.
+    """
+    accepted = (JSON_PATCH, MERGE_PATCH, *(() if resource.custom else (STRATEGIC_PATCH,)))
+    if content_type not in accepted:
+        raise unsupported_media_type(content_type, accepted)
 
 
 def _json_patch(current: Object, operations: Any) -> Object:

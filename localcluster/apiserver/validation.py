@@ -135,12 +135,14 @@ def _cause(error: jsonschema_rs.ValidationError) -> Cause:
             "FieldValueTooMany", path, f"Too many: {count}: must have at most {limit} items"
         )
     if name in _COMPOSED:
+        several = isinstance(kind, jsonschema_rs.ValidationErrorKind.OneOfMultipleValid)
+        sentence = _SEVERAL_VALID if several else _COMPOSED[name]
         # The real server does not print the value here: it may be a whole object.
-        return invalid_value(path, "", f'"{path}" {_COMPOSED[name]}')
-    sentence = _SENTENCES.get(name)
-    if sentence is None:
+        return invalid_value(path, "", f'"{path}" {sentence}')
+    words = _SENTENCES.get(name)
+    if words is None:
         return invalid_value(path, error.instance, f"{path} in body: {error.message}")
-    return invalid_value(path, error.instance, f"{path} in body {sentence(kind, error.instance)}")
+    return invalid_value(path, error.instance, f"{path} in body {words(kind, error.instance)}")
 
 
 def _length(value: object) -> int:
@@ -159,12 +161,13 @@ def _type_cause(path: str, types: list[str], value: object) -> Cause:
 
 _COMPOSED = {
     "oneOf": "must validate one and only one schema (oneOf). Found none valid",
-    "oneOfMultipleValid": (
-        "must validate one and only one schema (oneOf). Found more than one valid alternative"
-    ),
     "anyOf": "must validate at least one schema (anyOf)",
     "not": "must not validate the schema (not)",
 }
+# The library names this as it names the case of none.
+_SEVERAL_VALID = (
+    "must validate one and only one schema (oneOf). Found more than one valid alternative"
+)
 
 
 def _bound(words: str, exclusive_words: str) -> Sentence:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from localcluster.apiserver import admission, deletion, errors, metadata, pods
 from localcluster.apiserver.objects import Object, dig, fresh, timestamp, with_metadata
-from localcluster.apiserver.patch import apply_patch
+from localcluster.apiserver.patch import apply_patch, check_media_type
 from localcluster.apiserver.store import ObjectKey, Store, Stored
 
 if TYPE_CHECKING:
@@ -189,6 +189,8 @@ class Verbs:
         Raises:
             ApiError: as `replace`, and 415 and 422 of the patch itself.
         """
+        # First, because server-side apply would create what does not exist.
+        check_media_type(resource, patch[0])
         current = self.get(resource, key).presented(resource.api_version)
         patched = apply_patch(resource, current, *patch)
         return self.replace(resource, key, patched, options, subresource)
