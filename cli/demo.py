@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import shlex
 import signal
 import sys
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,19 +64,16 @@ class StepFailed(Exception):  # noqa: N818 - the outcome of a step, not a defect
     """A step did not lead to its table; the message shows both."""
 
 
-class WatchedRows:
-    """The rows that `kubectl get gs --watch` has printed so far."""
-
-    def __init__(self) -> None:
-        self.seen: set[tuple[str, Row]] = set()
-
-    def read(self, line: str) -> None:
-        """Take in one printed line."""
+def parse_watched(text: str) -> set[tuple[str, Row]]:
+    """Return every row that `kubectl get gs --watch` has printed, whatever came after it."""
+    rows = set()
+    for line in text.splitlines():
         match line.split():
             case [name, state, ops_state, deletion, update, _age]:
-                self.seen.add((name, (state, ops_state, deletion, update)))
+                rows.add((name, (state, ops_state, deletion, update)))
             case _:
                 pass
+    return rows
 
 
 class Demo:
@@ -82,7 +82,8 @@ class Demo:
     def __init__(self, kubectl: Kubectl, manifest: Path) -> None:
         self._kubectl = kubectl
         self._manifest = manifest
-        self._watched = WatchedRows()
+        # The output of the watch: a file without a name, which leaves nothing behind.
+        self._watched = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - it lives as long as the demo
 
     def steps(self) -> list[Step]:
         """Return the scenario of the issue: the first seed, then the order of the second."""
@@ -134,12 +135,18 @@ class Demo:
             StepFailed: one did not lead to its table.
         """
         async with self._watching():
-            for step in self.steps():
+            for number, step in enumerate(self.steps(), start=1):
                 started = monotonic_seconds()
+                print(f"\n# {number}. {step.title}", flush=True)
                 await step.act()
                 table = await self._settle(step)
-                print(f"\n# {step.title} ({monotonic_seconds() - started:.1f} s)")
-                print(table.text.rstrip(), flush=True)
+                for id_, row in step.passing.items():
+                    print(f"  on the way: minecraft-{id_} {' '.join(row)}")
+                print("$ kubectl get gs")
+                print(table.text.rstrip())
+                if number == 1:
+                    await self._check_pods()
+                print(f"ok after {monotonic_seconds() - started:.1f} s", flush=True)
         await self._print_latencies()
 
     async def _settle(self, step: Step) -> Table:
@@ -150,7 +157,7 @@ class Demo:
         while True:
             table = await self._kubectl.table("get", "gs")
             actual = {name: cells[:4] for name, cells in table.rows.items()}
-            missed = passing - self._watched.seen
+            missed = passing - self._seen()
             if table.columns == _COLUMNS and actual == expected and not missed:
                 return table
             if monotonic_seconds() > deadline:
@@ -159,8 +166,21 @@ class Demo:
                 raise StepFailed(f"{step.title}\nexpected\n{shown}{never}\nactual\n{table.text}")
             await asyncio.sleep(_POLL_SECONDS)
 
+    async def _check_pods(self) -> None:
+        """Check what the seed prints of the pods; the agent is a native sidecar, so 2/2."""
+        table = await self._kubectl.table("get", "po")
+        expected = {f"minecraft-{id_}": ("2/2", "Running", "0") for id_ in range(3)}
+        if {name: cells[:3] for name, cells in table.rows.items()} != expected:
+            raise StepFailed(f"the pods should be {expected}\nactual\n{table.text}")
+        print(f"$ kubectl get po\n{table.text.rstrip()}")
+
     async def _apply(self) -> None:
-        print((await self._kubectl.run("apply", "-f", str(self._manifest))).rstrip())
+        await self._do("apply", "-f", str(self._manifest))
+
+    async def _do(self, *arguments: str) -> None:
+        """Run kubectl and show the call as a person would type it."""
+        print(f"$ kubectl {shlex.join(arguments)}", flush=True)
+        print((await self._kubectl.run(*arguments)).rstrip(), flush=True)
 
     def _kill(self, id_: int, helper: str) -> Callable[[], Awaitable[None]]:
         async def act() -> None:
@@ -170,6 +190,7 @@ class Demo:
                 row = re.search(rf"^\S+ +(\d+) .*[.]/{helper}[.]sh$", screen, re.MULTILINE)
                 if row is None:
                     raise StepFailed(f"ps shows no {helper}.sh in minecraft-{id_}:\n{screen}")
+                self._show(id_, row[0], f"kill -9 {row[1]}")
                 shell.type(f"kill -9 {row[1]}")
 
         return act
@@ -177,6 +198,7 @@ class Demo:
     async def _mend(self) -> None:
         for id_, helper in ((0, "gate"), (1, "data")):
             async with self._shell(id_) as shell:
+                self._show(id_, f"bash ./{helper}.sh &")
                 shell.type(f"bash ./{helper}.sh &")
 
     @asynccontextmanager
@@ -187,9 +209,15 @@ class Demo:
             terminal.type("exit")
             await terminal.close()
 
+    @staticmethod
+    def _show(id_: int, *lines: str) -> None:
+        print(f"$ kubectl exec -it minecraft-{id_} -- /bin/bash")
+        for line in (*lines, "exit"):
+            print(f"  {line}", flush=True)
+
     def _scale(self, replicas: int) -> Callable[[], Awaitable[None]]:
         async def act() -> None:
-            await self._kubectl.run("scale", "gss", "minecraft", f"--replicas={replicas}")
+            await self._do("scale", "gss", "minecraft", f"--replicas={replicas}")
 
         return act
 
@@ -204,7 +232,7 @@ class Demo:
     ) -> Callable[[], Awaitable[None]]:
         async def act() -> None:
             patch = json.dumps({"spec": spec})
-            await self._kubectl.run("patch", kind, name, "--type=merge", "-p", patch)
+            await self._do("patch", kind, name, "--type=merge", "-p", patch)
 
         return act
 
@@ -213,23 +241,19 @@ class Demo:
         process = await asyncio.create_subprocess_exec(
             *self._kubectl.command("get", "gs", "--watch"),
             env=self._kubectl.environment,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=self._watched,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        output = process.stdout
-        assert output is not None  # noqa: S101 - a pipe was asked for
+        try:
+            yield
+        finally:
+            process.terminate()
+            await process.wait()
 
-        async def read() -> None:
-            while line := await output.readline():
-                self._watched.read(line.decode(errors="replace"))
-
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(read())
-            try:
-                yield
-            finally:
-                process.terminate()
-                await process.wait()
+    def _seen(self) -> set[tuple[str, Row]]:
+        # pread: kubectl shares the file's position.
+        size = os.fstat(self._watched.fileno()).st_size
+        return parse_watched(os.pread(self._watched.fileno(), size, 0).decode(errors="replace"))
 
     async def _print_latencies(self) -> None:
         """Print how long it took from a verdict in the agent to the decision about it."""

@@ -61,6 +61,7 @@ async def _run(options: LocalOptions, images: dict[str, Path]) -> int:
     )
     async with gamekeeper_cluster(cluster_options) as cluster:
         _say(f"ready after {monotonic_seconds() - started:.1f} s")
+        _say(f"logs are in {cluster.directory / 'logs'}")
         print(f"export KUBECONFIG={cluster.kubeconfig}", flush=True)
         kubectl = Kubectl(cluster.kubeconfig)
         for file in options.files:

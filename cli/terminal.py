@@ -1,4 +1,4 @@
-"""Types into a program on a terminal of its own, as a person would: `kubectl exec -it` wants one."""
+"""Types into a program on a terminal of its own, as a person would (`kubectl exec -it`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
 _TIMEOUT_SECONDS = 15.0
-# What terminals print besides text: colours, cursor moves, the bracketed-paste switches of readline.
+# What terminals print besides text: colours, cursor moves, switches of readline.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\r")
 
 

@@ -1,0 +1,121 @@
+"""The first example of the first seed, its YAML and its probe.sh unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.kubectl import kubectl_path
+from cli.terminal import open_terminal
+from tests.support.local import MINECRAFT, MINECRAFT_IMAGE, Local, running_local, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+
+SEEDS = Path(__file__).parents[1] / "data" / "seeds"
+READY = ("Ready", "None", "0", "0")
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    folder = tmp_path_factory.mktemp("seed")
+    image = folder / "image"
+    shutil.copytree(MINECRAFT.parent / "image", image)
+    shutil.copy(SEEDS / "service-quality-probe.sh", image / "probe.sh")
+    mapping = f"{MINECRAFT_IMAGE}={image}"
+    manifest = SEEDS / "service-quality-minecraft.yaml"
+    with running_local(folder, "-f", str(manifest), "--image", mapping) as running:
+        yield running
+
+
+def type_into(local: Local, pod: str, *lines: str) -> str:
+    """Type lines into `kubectl exec -it POD -- /bin/bash`, as the seed does, then exit."""
+
+    async def run() -> str:
+        command = (kubectl_path(), "exec", "-it", pod, "--", "/bin/bash")
+        environment = os.environ | {"KUBECONFIG": str(local.kubeconfig)}
+        async with open_terminal(command, environment) as terminal:
+            for line in (*lines, "echo all is typed: $?"):
+                terminal.type(line)
+            await terminal.read_until(r"all is typed: \d")
+            terminal.type("exit")
+            await terminal.close()
+            return terminal.text
+
+    return asyncio.run(run())
+
+
+def pid_of(local: Local, pod: str, script: str) -> str:
+    screen = type_into(local, pod, "ps -ef")
+    row = re.search(rf"^root +(\d+) +\d+ .*{re.escape(script)}$", screen, re.MULTILINE)
+    assert row is not None, screen
+    return row[1]
+
+
+def test_the_transcript_of_the_seed_can_be_typed(local: Local) -> None:
+    wait_for(local.servers, {f"minecraft-{id_}": READY for id_ in range(3)})
+    pods = {name: cells[:3] for name, cells in local.table("get", "po").rows.items()}
+    assert pods == {f"minecraft-{id_}": ("2/2", "Running", "0") for id_ in range(3)}
+
+    type_into(local, "minecraft-0", f"kill -9 {pid_of(local, 'minecraft-0', './gate.sh')}")
+    gate = ("Ready", "GateMaintaining", "0", "0")
+    wait_for(local.servers, {"minecraft-0": gate, "minecraft-1": READY, "minecraft-2": READY})
+
+    type_into(local, "minecraft-1", f"kill -9 {pid_of(local, 'minecraft-1', './data.sh')}")
+    data = ("Ready", "DataMaintaining", "0", "0")
+    wait_for(local.servers, {"minecraft-0": gate, "minecraft-1": data, "minecraft-2": READY})
+
+    type_into(local, "minecraft-0", "bash ./gate.sh &")
+    type_into(local, "minecraft-1", "bash ./data.sh &")
+    wait_for(local.servers, {f"minecraft-{id_}": READY for id_ in range(3)})
+
+
+def test_ps_in_a_pod_shows_only_the_pod_and_no_path_of_ours(local: Local) -> None:
+    wait_for(lambda: len(local.servers()), 3)
+    listed = local.must("exec", "minecraft-2", "--", "ps", "-e", "-o", "args=").splitlines()
+    ours = sorted(line for line in listed if line.startswith(("pause", "gamekeeper")))
+    theirs = {"/bin/bash ./start.sh", "/bin/bash ./gate.sh", "/bin/bash ./data.sh"}
+    assert ours == ["gamekeeper-agent", "gamekeeper-exec", "pause"]
+    assert theirs <= set(listed)
+
+
+def test_the_set_prints_the_columns_of_the_seed(local: Local) -> None:
+    columns = ("DESIRED", "CURRENT", "UPDATED", "READY", "MAINTAINING", "WAITTOBEDELETED")
+    wait_for(
+        lambda: local.table("get", "gss").rows.get("minecraft", ())[:6],
+        ("3", "3", "3", "3", "0", "0"),
+    )
+    assert local.table("get", "gss").columns == ("NAME", *columns, "AGE")
+    wide = local.table("get", "gss", "-o", "wide").columns
+    assert wide == ("NAME", *columns, "PREDELETE", "NONE", "ALLOCATED", "KILL", "AGE")
+
+
+def test_an_action_is_told_as_an_event_of_the_server(local: Local) -> None:
+    wait_for(lambda: len(local.servers()), 3)
+    type_into(local, "minecraft-2", f"kill -9 {pid_of(local, 'minecraft-2', './gate.sh')}")
+    gate = ("Ready", "GateMaintaining", "0", "0")
+    wait_for(lambda: local.servers().get("minecraft-2"), gate)
+
+    def messages() -> set[str]:
+        selector = "involvedObject.kind=GameServer,involvedObject.name=minecraft-2"
+        text = local.must(
+            *("get", "events", "--field-selector", selector),
+            *("-o", 'jsonpath={range .items[*]}{.reason}: {.message}{"\\n"}{end}'),
+        )
+        return set(text.splitlines())
+
+    told = {
+        "ServiceQualityAction: healthy=True(gate): opsState None -> GateMaintaining",
+        "GsStateChanged: opsState None -> GateMaintaining",
+    }
+    wait_for(lambda: told <= messages(), expected=True)
+    type_into(local, "minecraft-2", "bash ./gate.sh &")
+    wait_for(lambda: local.servers().get("minecraft-2"), READY)
