@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from localcluster.apiserver import deletion, errors, lists, protobuf, responses, reviews, scale
+from localcluster.apiserver.authentication import User
 from localcluster.apiserver.objects import Object, fresh
 from localcluster.apiserver.patch import apply_patch
 from localcluster.apiserver.requests import (
@@ -27,12 +28,11 @@ from localcluster.apiserver.watch import Format, Watch
 from shared.clock import utc_now
 
 if TYPE_CHECKING:
-    from localcluster.apiserver.authentication import User
     from localcluster.apiserver.requests import ListOptions
     from localcluster.apiserver.state import ApiServer
     from localcluster.apiserver.streams import Streams
 
-USER = "user"
+USER = web.RequestKey("user", User)
 """Key of the authenticated User in a request."""
 # aiohttp calls a body without a content type an octet-stream.
 _READABLE = ("application/octet-stream", "application/json")
@@ -118,8 +118,9 @@ class Handlers:
             raise errors.method_not_allowed()
         body = await _body(request)
         if "get" not in target.resource.verbs:
-            user: User = request[USER]
-            review = reviews.answer(target.resource, body, user, self._server.authenticator)
+            review = reviews.answer(
+                target.resource, body, request[USER], self._server.authenticator
+            )
             return responses.json_object(review, 201)
         written = self._server.verbs.create(
             target.resource, target.namespace, body, _write_options(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import uuid
 from dataclasses import dataclass
@@ -78,7 +79,8 @@ class Api:
     ) -> tuple[int, Any]:
         """Return status and decoded body."""
         headers = {"Authorization": f"Bearer {TOKEN}", **options.pop("headers", {})}
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        raw = body is None or isinstance(body, bytes | io.BytesIO)
+        data = body if raw else json.dumps(body).encode()
         if data is not None:
             headers.setdefault("Content-Type", "application/json")
         async with self.session.request(
