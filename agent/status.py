@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import selectors
 import socket
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ class StatusServer:
         try:
             listener = socket.create_server((address, port), family=family, backlog=16)
         except OSError as error:
-            found = data(address=f"{address}:{port}", error=error.strerror)
+            found = data(address=f"{address}:{port}", error=os.strerror(error.errno or 0))
             log.warning("status server cannot listen", extra=found)
             return
         listener.setblocking(False)

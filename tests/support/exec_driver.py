@@ -1,7 +1,7 @@
 """A program for tests: runs commands through the real exec engine, inside a pod sandbox.
 
-Reads one JSON object from stdin: {"podUid", "container", "commands": [[...], ...], "timeout"}; all commands
-run at the same time. Writes {"runs": [...], "openFiles": [before, after]} to stdout.
+Reads one JSON object from stdin: {"podUid", "container", "commands", "timeout"}; all commands run
+at the same time. Writes {"runs": [...], "openFiles": [before, after]} to stdout.
 """
 
 from __future__ import annotations

@@ -77,8 +77,6 @@ class Container:
         """End the main process and wait until it is gone."""
         os.kill(self.host_pid, signal.SIGKILL)
         self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 @dataclass
@@ -158,7 +156,7 @@ class PodSandbox:
         return done.stdout
 
     def processes(self) -> list[str]:
-        """Return the command lines of all processes in the pod, zombies marked, ps itself left out."""
+        """Return the command lines of all processes in the pod; zombies are marked by ps."""
         lines = self.run("ps", "-eo", "ppid,args").splitlines()[1:]
         return [line.split(None, 1)[1] for line in lines if "ps -eo" not in line]
 
@@ -175,16 +173,17 @@ def pod_sandbox(privilege: Privilege) -> Iterator[PodSandbox]:
         folder = Path(name)
         folder.chmod(0o755)
         pause = subprocess.Popen(_pause_command(privilege), stdout=subprocess.PIPE, text=True)
+        sandbox = PodSandbox(folder, privilege, 0)
         try:
             _await_ready(pause)
             # The shell that exposes the interpreter and setpriv exec: only unshare forks.
-            sandbox = PodSandbox(folder, privilege, _only_child(pause.pid))
+            sandbox.pause = _only_child(pause.pid)
             yield sandbox
         finally:
             pause.kill()  # --kill-child: the end of PID 1 ends every process of the namespace
             pause.communicate()
-        for container in sandbox.containers:
-            container.process.communicate()
+            for container in sandbox.containers:
+                container.process.communicate()
 
 
 def _pause_command(privilege: Privilege) -> list[str]:
@@ -213,10 +212,10 @@ def _give(privilege: Privilege, home: Path, *paths: Path) -> None:
 
 
 def _expose_to_everybody(paths: Sequence[Path]) -> str:
-    """Return shell text that makes these paths reachable where a folder above them is closed (/root).
+    """Return shell text that makes paths reachable where a folder above them is closed (/root).
 
-    In a mount namespace of its own, each closed folder is replaced by an empty one that holds the way to
-    the path and nothing else.
+    In a mount namespace of its own, each closed folder is replaced by an empty one that holds the
+    way to the path and nothing else.
     """
     lines = []
     for path in paths:
