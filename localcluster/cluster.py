@@ -22,7 +22,7 @@ import yaml
 
 from localcluster.certificates import make_authority
 from localcluster.janitor import MARKER, Janitor
-from localcluster.kubelet.host_check import check_host
+from localcluster.kubelet.host import check_host
 from localcluster.programs import HttpReady, Program, ProgramSpec
 from shared.errors import TerminalError
 
@@ -173,6 +173,7 @@ class LocalCluster:
             images[image] = str(folder)
         image_file = self.directory / "images.json"
         image_file.write_text(json.dumps(images))
+        ready_file = self.directory / "kubelet.ready"
         arguments = [
             *(sys.executable, "-m", "localcluster.kubelet", "--server", self._server),
             *("--ca", str(self._ca_file)),
@@ -180,10 +181,12 @@ class LocalCluster:
             *("--state-directory", str(self.directory / "kubelet")),
             *("--images", str(image_file)),
             *("--stream-token-file", str(self._stream_token())),
-            *("--node-name", NODE_NAME),
+            *("--node-name", NODE_NAME, "--ready-file", str(ready_file)),
         ]
-        url = f"{self._server}/api/v1/nodes/{NODE_NAME}"
-        ready = HttpReady(lambda: url, self._ca_file, tokens[NODE[0]], _is_ready_node)
+
+        async def ready() -> bool:
+            return ready_file.exists()
+
         await self.start_program(ProgramSpec("kubelet", arguments, ready))
 
     def _stream_token(self) -> Path:
@@ -211,11 +214,6 @@ class LocalCluster:
         path.touch(mode=0o600)
         path.write_text(yaml.safe_dump(body, sort_keys=False))
         return path
-
-
-def _is_ready_node(body: bytes) -> bool:
-    conditions = json.loads(body).get("status", {}).get("conditions", [])
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def free_port() -> int:

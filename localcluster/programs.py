@@ -141,21 +141,11 @@ class HttpReady:
     Args:
         url: to ask; None while it is not known.
         ca_file: CA that the server's certificate is checked against, for https.
-        token: bearer token to send.
-        accept: what the body must say besides; any by default.
     """
 
-    def __init__(
-        self,
-        url: Callable[[], str | None],
-        ca_file: Path | None = None,
-        token: str = "",
-        accept: Callable[[bytes], bool] = lambda _body: True,
-    ) -> None:
+    def __init__(self, url: Callable[[], str | None], ca_file: Path | None = None) -> None:
         self._url = url
         self._ca_file = ca_file
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._accept = accept
 
     async def __call__(self) -> bool:
         """Ask once."""
@@ -167,8 +157,8 @@ class HttpReady:
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
-                session.get(url, ssl=context, headers=self._headers) as response,
+                session.get(url, ssl=context) as response,
             ):
-                return response.status == 200 and self._accept(await response.read())
+                return response.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
