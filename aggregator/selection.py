@@ -7,6 +7,7 @@ over integers, so the same servers always give the same victims, whatever order 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -25,6 +26,8 @@ _RANKS = {
     names.OPS_STATE_MAINTAINING: 4,
 }
 _CUSTOM_RANK = _RANKS[names.OPS_STATE_NONE]
+# As in the CRD. NB: int() alone accepts "1_000", " 1 " and digits of other scripts.
+_PRIORITY_PATTERN = re.compile(r"-?[0-9]{1,10}")
 
 
 class Candidate(Protocol):
@@ -62,10 +65,9 @@ def parse_priority(raw: int | str | None) -> Priority:
     """
     if raw is None:
         return Priority(0, valid=True)
-    try:
-        value = int(raw)
-    except ValueError:
+    if isinstance(raw, str) and _PRIORITY_PATTERN.fullmatch(raw) is None:
         return Priority(0, valid=False)
+    value = int(raw)
     if not INT32_MIN <= value <= INT32_MAX:
         return Priority(0, valid=False)
     return Priority(value, valid=True)

@@ -2,6 +2,12 @@
 
 import asyncio
 
+import hypothesis
+
+# Enough to find what a table forgot; the whole unit suite has to stay under a minute.
+hypothesis.settings.register_profile("suite", max_examples=40, deadline=None)
+hypothesis.settings.load_profile("suite")
+
 
 def pytest_configure() -> None:
     """Say that the main thread has no event loop of its own.

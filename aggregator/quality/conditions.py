@@ -71,6 +71,10 @@ def _condition(
     now: datetime,
 ) -> ServiceQualityCondition:
     acted_at = record.executed_at if record is not None else None
+    if report is None and silence == REASON_NO_REPORT and former is not None:
+        # A new leader has no reports yet. What was observed holds until a report says otherwise,
+        # or until the agent is lost; else every fail-over would rewrite every status twice.
+        return former.model_copy(update={"last_action_transition_time": acted_at})
     if report is None:
         fresh = ServiceQualityCondition(
             name=name,

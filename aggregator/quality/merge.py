@@ -91,7 +91,7 @@ def decide(situation: Situation) -> Effects | None:
     if not edges:
         return None
     unspent = [quality for quality in situation.qualities if not _is_spent(quality, situation)]
-    before = {quality.name: _recorded(quality, situation) for quality in unspent}
+    before = {quality.name: _acted_on(quality, situation) for quality in unspent}
     now = {
         quality.name: contribution(quality, situation.verdicts[quality.name])
         if quality.name in situation.verdicts
@@ -116,7 +116,7 @@ def decide(situation: Situation) -> Effects | None:
     }
     return Effects(
         writes=writes,
-        records=_records_after(edges, now, situation),
+        records=_records_after(edges, now, writes, situation),
         executed=tuple(
             Executed(
                 quality.name,
@@ -144,8 +144,13 @@ def _is_spent(quality: ServiceQuality, situation: Situation) -> bool:
     return quality.permanent and record is not None and record.executed_at is not None
 
 
-def _recorded(quality: ServiceQuality, situation: Situation) -> Contribution:
-    record = _record(quality, situation)
+def _acted_on(quality: ServiceQuality, situation: Situation) -> Contribution:
+    """Return what the recorded verdict asks for with the present spec.
+
+    A permanent quality that is not spent has never acted: whatever a corrected spec asks for is
+    new, else the first edge after the correction would use it up without an effect.
+    """
+    record = None if quality.permanent else _record(quality, situation)
     return contribution(quality, None if record is None else record.verdict)
 
 
@@ -169,21 +174,38 @@ def _may_write_ops_state(value: FieldValue, situation: Situation, *, first: bool
 def _records_after(
     edges: Sequence[ServiceQuality],
     now: Mapping[str, Contribution],
+    writes: Mapping[Field, FieldValue],
     situation: Situation,
 ) -> dict[str, Record]:
+    # A status that shows this time must not change once the annotation is read again.
+    whole_milliseconds = situation.now.microsecond // 1000 * 1000
     records = dict(situation.records)
     for quality in edges:
         former = _record(quality, situation)
         executed_at = former.executed_at if former is not None else None
-        fields = former.fields if former is not None else {}
-        asked = now.get(quality.name)
-        if asked is not None and asked.fields:
-            executed_at, fields = situation.now, asked.fields
+        asked = now[quality.name].fields if quality.name in now else {}
+        if asked:
+            executed_at = situation.now.replace(microsecond=whole_milliseconds)
+        # With reclaimPolicy Delete the object, and so what we wrote to it, outlives its pod.
+        of_any_pod = situation.records.get(quality.name)
         records[quality.name] = Record(
             verdict=situation.verdicts[quality.name],
             pod_uid=situation.pod_uid,
             executed_at=executed_at,
-            fields=fields,
+            fields=_written(of_any_pod.fields if of_any_pod is not None else {}, asked, writes),
         )
     known = {quality.name for quality in situation.qualities}
     return {name: record for name, record in records.items() if name in known}
+
+
+def _written(
+    former: Mapping[Field, FieldValue],
+    asked: Mapping[Field, FieldValue],
+    writes: Mapping[Field, FieldValue],
+) -> dict[Field, FieldValue]:
+    """Return what a quality has written: now, or before without asking for another value since."""
+    return {
+        name: value
+        for name, value in (dict(former) | dict(asked)).items()
+        if name not in asked or writes.get(name) == value or former.get(name) == value
+    }

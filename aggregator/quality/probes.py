@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shared.api.gameserverset import GameServerSetSpec
     from shared.api.service_quality import ServiceQuality
 
+_MAX_PORT = 65_535
+
 
 @dataclass(frozen=True, slots=True)
 class QualityProblem:
@@ -69,7 +71,7 @@ def _probe(quality: ServiceQuality, pod_spec: dict[str, Any]) -> wire.ProbeSpec:
     return wire.ProbeSpec(
         name=quality.name,
         container_name=container["name"],
-        exec=wire.ExecAction(quality.exec.command) if quality.exec else None,
+        exec=wire.ExecAction(_command(quality.exec.command)) if quality.exec else None,
         http_get=wire.HTTPGetAction(
             port=_port(http.port, container, "httpGet.port"),
             path=http.path,
@@ -106,10 +108,24 @@ def _container(quality: ServiceQuality, pod_spec: dict[str, Any]) -> dict[str, A
     )
 
 
+def _command(command: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the command; an agent would refuse its whole list for one that cannot be run."""
+    if not command[0]:
+        raise _Unusable("exec.command", "must name a program")
+    if any("\0" in argument for argument in command):
+        raise _Unusable("exec.command", "must not contain NUL characters")
+    return command
+
+
 def _port(port: int | str, container: dict[str, Any], path: str) -> int:
     if isinstance(port, int):
         return port
-    for entry in container.get("ports") or ():
-        if entry.get("name") == port:
-            return int(entry["containerPort"])
+    # The template is a free object: nobody has looked at its ports yet.
+    ports = container.get("ports")
+    for entry in ports if isinstance(ports, list) else ():
+        match entry:
+            case {"name": str(name), "containerPort": int(number)} if (
+                name == port and 1 <= number <= _MAX_PORT and number is not True
+            ):
+                return number
     raise _Unusable(path, f"the container {container['name']!r} has no port named {port!r}")

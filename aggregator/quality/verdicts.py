@@ -9,7 +9,7 @@ promise:
         "resultHash": "5feceb66ffc86f38d952",   of the cleaned result
         "podUid": "...",                        of which pod; a record of another pod is void
         "executedAt": "2026-01-02T03:04:05.678Z",  when its actions last ran, absent if never
-        "fields": {"opsState": "None", "labels": {"team": "red"}}}}   what they asked for
+        "fields": {"opsState": "None", "labels": {"team": "red"}}}}   what they wrote
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The last acted-on verdict of one service quality."""
+    """The last acted-on verdict of one service quality.
+
+    Attributes:
+        executed_at: in whole milliseconds, as the annotation keeps it; None when no action ran yet.
+        fields: what its actions wrote, not what they found there already: that is somebody else's.
+    """
 
     verdict: Verdict
     pod_uid: str
@@ -52,7 +57,8 @@ def parse_records(text: str | None) -> dict[str, Record]:
         return {}
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
+        # Brackets without end are no JSON error to Python.
         return {}
     if not isinstance(body, dict):
         return {}

@@ -19,7 +19,9 @@ _Port = Annotated[
 class ExecAction(ApiModel):
     """Run a command in the container."""
 
-    command: Annotated[tuple[str, ...], Field(min_length=1, max_length=256)]
+    command: Annotated[
+        tuple[Annotated[str, Field(max_length=16_384)], ...], Field(min_length=1, max_length=256)
+    ]
     """Program and arguments; not run in a shell. Exit code 0 is true, any other is false."""
 
 

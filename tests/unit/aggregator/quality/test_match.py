@@ -1,0 +1,186 @@
+"""What one service quality asks for (SPEC 4.1, 4.3, 4.7)."""
+
+import pytest
+
+from aggregator.quality.match import Contribution, Verdict, contribution, hash_result
+from shared.api import names
+from tests.support.builders import quality
+
+HAS_NO_TEMPLATES = "templates are not supported by this version; write a plain value"
+
+
+def verdict(status: str = "True", result: str = "") -> Verdict:
+    return Verdict("True" if status == "True" else "False", hash_result(result))
+
+
+SEED = (
+    {"state": True, "result": "gate", "opsState": "GateMaintaining"},
+    {"state": True, "result": "data", "opsState": "DataMaintaining"},
+    {"state": False, "opsState": "None"},
+)
+
+
+@pytest.mark.parametrize(
+    ("actions", "seen", "fields"),
+    [
+        pytest.param(
+            SEED, verdict("True", "gate"), {("opsState",): "GateMaintaining"}, id="result"
+        ),
+        pytest.param(
+            SEED, verdict("True", "data"), {("opsState",): "DataMaintaining"}, id="other result"
+        ),
+        pytest.param(SEED, verdict("True", "door"), {}, id="no such result"),
+        pytest.param(SEED, verdict("True", ""), {}, id="a result is wanted and there is none"),
+        pytest.param(SEED, verdict("False", "gate"), {("opsState",): "None"}, id="any result"),
+        pytest.param(SEED, None, {}, id="no verdict"),
+        pytest.param((), verdict(), {}, id="no actions"),
+        pytest.param(
+            ({"state": True, "result": " a|b\n", "opsState": "A"},),
+            verdict("True", "ab"),
+            {("opsState",): "A"},
+            id="the action's result is cleaned by the same rule",
+        ),
+        pytest.param(
+            ({"state": True, "result": " \n", "opsState": "A"},),
+            verdict("True", "anything"),
+            {("opsState",): "A"},
+            id="a result that is blank once cleaned matches any",
+        ),
+        pytest.param(
+            (
+                {"state": True, "opsState": "Allocated", "labels": {"a": "1", "b": "1"}},
+                {"state": True, "opsState": "Maintaining", "labels": {"b": "2"}},
+            ),
+            verdict(),
+            {("opsState",): "Maintaining", ("labels", "a"): "1", ("labels", "b"): "2"},
+            id="later overrides field by field",
+        ),
+        pytest.param(
+            ({"state": True, "deletionPriority": "-12", "updatePriority": 0},),
+            verdict(),
+            {("updatePriority",): 0, ("deletionPriority",): -12},
+            id="priorities are integers",
+        ),
+        pytest.param(
+            ({"state": True, "networkDisabled": False},),
+            verdict(),
+            {("networkDisabled",): False},
+            id="false is not absent",
+        ),
+        pytest.param(
+            ({"state": True, "annotations": {"example.com/note": "a b"}},),
+            verdict(),
+            {("annotations", "example.com/note"): "a b"},
+            id="annotation values are free",
+        ),
+        pytest.param(({"state": True, "opsState": ""},), verdict(), {}, id="empty opsState"),
+    ],
+)
+def test_matching_actions_ask_for_their_fields(actions, seen, fields):
+    assert contribution(quality("healthy", *actions), seen).fields == fields
+
+
+@pytest.mark.parametrize(
+    ("action", "skipped"),
+    [
+        pytest.param(
+            {"opsState": "not legal"},
+            (("opsState",), "'not legal' is no legal label value"),
+            id="opsState with a space",
+        ),
+        pytest.param(
+            {"opsState": "x" * 64},
+            (("opsState",), f"{'x' * 64!r} is no legal label value"),
+            id="opsState with 64 characters",
+        ),
+        pytest.param(
+            {"opsState": "{{.Result}}"}, (("opsState",), HAS_NO_TEMPLATES), id="opsState template"
+        ),
+        pytest.param(
+            {"annotations": {"a": "{{.Result}}"}},
+            (("annotations", "a"), HAS_NO_TEMPLATES),
+            id="annotation template",
+        ),
+        pytest.param(
+            {"deletionPriority": "many"},
+            (("deletionPriority",), "'many' is no 32-bit integer"),
+            id="priority is no number",
+        ),
+        pytest.param(
+            {"deletionPriority": "1_000"},
+            (("deletionPriority",), "'1_000' is no 32-bit integer"),
+            id="priority is a number in Python only",
+        ),
+        pytest.param(
+            {"updatePriority": "2147483648"},
+            (("updatePriority",), "'2147483648' is no 32-bit integer"),
+            id="priority does not fit",
+        ),
+        pytest.param(
+            {"labels": {"a": "b c"}},
+            (("labels", "a"), "'b c' is no legal label value"),
+            id="label value",
+        ),
+        pytest.param(
+            {"labels": {"a b": "c"}},
+            (("labels", "a b"), "'a b' is no legal label key"),
+            id="label key",
+        ),
+        pytest.param(
+            {"labels": {"Example.com/a": "c"}},
+            (("labels", "Example.com/a"), "'Example.com/a' is no legal label key"),
+            id="label prefix",
+        ),
+        pytest.param(
+            {"annotations": {"a/b/c": "d"}},
+            (("annotations", "a/b/c"), "'a/b/c' is no legal annotation key"),
+            id="annotation key with two slashes",
+        ),
+        pytest.param(
+            {"annotations": {"/b": "d"}},
+            (("annotations", "/b"), "'/b' is no legal annotation key"),
+            id="annotation key with an empty prefix",
+        ),
+        pytest.param(
+            {"containers": [{"name": "game", "image": "i"}]},
+            (("containers",), "containers in actions are not supported by this version"),
+            id="containers",
+        ),
+        *(
+            pytest.param(
+                {kind: {key: "x"}},
+                ((kind, key), f"{key} belongs to Gamekeeper"),
+                id=f"{kind} {key}",
+            )
+            for kind, key in [
+                *(("labels", key) for key in sorted(names.OWNED_KEYS)),
+                ("annotations", names.VERDICTS_ANNOTATION),
+            ]
+        ),
+    ],
+)
+def test_an_unusable_value_skips_its_field_only_and_says_why(action, skipped):
+    asked = contribution(quality("q", {"state": True, "networkDisabled": True} | action), verdict())
+    assert asked == Contribution({("networkDisabled",): True}, (skipped,), actions=1)
+
+
+def test_a_later_usable_value_makes_the_refusal_moot():
+    actions = ({"state": True, "opsState": "not legal"}, {"state": True, "opsState": "Busy"})
+    assert contribution(quality("q", *actions), verdict()) == Contribution(
+        {("opsState",): "Busy"}, (), actions=2
+    )
+
+
+def test_a_later_unusable_value_leaves_the_earlier_one_and_is_told():
+    actions = ({"state": True, "opsState": "Busy"}, {"state": True, "opsState": "not legal"})
+    assert contribution(quality("q", *actions), verdict()) == Contribution(
+        {("opsState",): "Busy"},
+        ((("opsState",), "'not legal' is no legal label value"),),
+        actions=2,
+    )
+
+
+@pytest.mark.parametrize("key", ["a", "A.b_c-d", "example.com/a", "x" * 63, f"{'p' * 253}/a"])
+def test_legal_keys_are_accepted(key):
+    asked = contribution(quality("q", {"state": True, "labels": {key: ""}}), verdict())
+    assert asked.fields == {("labels", key): ""}
