@@ -36,6 +36,7 @@ STDERR_KEPT_BYTES = 4 * 1024
 _OVERTIME_SECONDS = 10.0
 _READ_BYTES = 65_536
 _LARGEST_PIPE_BYTES = 1 << 20  # fs.pipe-max-size
+_HEALTHY_SECONDS = 60.0
 _RESTART_BACKOFF = Backoff(base_seconds=1, cap_seconds=30)
 
 
@@ -57,6 +58,7 @@ class ProcrootEngine:
         self._share = share
         self._helper: HelperProcess | None = None
         self._deaths = 0
+        self._adopted = 0.0
         self._restart_at: float | None = None
         self._runs: set[_Run] = set()
         self._adopt(helper)
@@ -107,6 +109,7 @@ class ProcrootEngine:
     def _adopt(self, helper: HelperProcess) -> None:
         helper.socket.setblocking(False)
         self._helper = helper
+        self._adopted = monotonic_seconds()
         # The helper never writes: readable means that it has ended.
         self._selector.register(helper.socket, selectors.EVENT_READ, self._on_helper_death)
 
@@ -119,7 +122,9 @@ class ProcrootEngine:
         # Its socket is closed, so it has ended or is about to: this wait is short.
         os.kill(dead.pid, signal.SIGKILL)
         _, status = os.waitpid(dead.pid, 0)
-        self._deaths += 1
+        # A helper that worked for a while died of something new: start the backoff again.
+        lived = monotonic_seconds() - self._adopted
+        self._deaths = 1 if lived > _HEALTHY_SECONDS else self._deaths + 1
         delay = _RESTART_BACKOFF.delay_seconds(self._deaths, self._share())
         self._restart_at = monotonic_seconds() + delay
         log.error("exec helper died", extra=data(wait_status=status, restart_in_seconds=delay))

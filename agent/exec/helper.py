@@ -14,7 +14,7 @@ import select
 import signal
 import socket
 
-from agent.exec import kernel, nanny
+from agent.exec import kernel, nanny, processes
 from agent.exec.wire import FAILED, MAX_REQUEST_BYTES, REQUEST_FDS, Reply, Request
 from agent.title import EXEC_TITLE, set_title
 
@@ -60,6 +60,8 @@ def serve(requests: socket.socket, agent_pid: int) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     woken = _wake_on_child_exit()
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    nannies: set[int] = set()
     # What lives now lives for ever: keeping the collector away leaves these pages shared with the
     # nannies.
     gc.collect()
@@ -72,29 +74,39 @@ def serve(requests: socket.socket, agent_pid: int) -> NoReturn:
         ready = [fd for fd, _ in poll.poll()]
         if woken in ready:
             os.read(woken, 4096)
-            _reap()
+            _clean_up(nannies, proc)
         if requests.fileno() in ready:
-            _serve_one(requests)
+            nannies.add(_serve_one(requests))
 
 
 def _wake_on_child_exit() -> int:
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(
-        signal.SIGCHLD, lambda _number, _frame: None
-    )  # a handler, so that the descriptor is written
+    # The handler does nothing, but without one the descriptor would not be written.
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     return reader
 
 
-def _reap() -> None:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
+def _clean_up(nannies: set[int], proc: int) -> None:
+    """Reap what has ended, and kill the orphans of a nanny that did not end by itself.
+
+    A game's script can kill a nanny, which has its user id. Orphans become children of this
+    process, and so
+    do theirs when they die: whatever ends here and is no nanny in good order calls for another
+    look.
+    """
+    ended = processes.reap() or {}
+    in_order = all(pid in nannies and status == 0 for pid, status in ended.items())
+    nannies.difference_update(ended)
+    if in_order:
         return
+    for pid in processes.children(proc):
+        if pid not in nannies:
+            processes.kill(pid)
 
 
-def _serve_one(requests: socket.socket) -> None:
+def _serve_one(requests: socket.socket) -> int:
+    """Fork a nanny for the next request; return its pid, -1 if there is none."""
     flags = socket.MSG_CMSG_CLOEXEC
     datagram, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, REQUEST_FDS, flags)
     if not datagram:
@@ -108,6 +120,7 @@ def _serve_one(requests: socket.socket) -> None:
         _become_nanny(requests, Request.decode(datagram), nanny.Streams(*descriptors))
     for descriptor in descriptors:
         os.close(descriptor)
+    return pid
 
 
 def _become_nanny(requests: socket.socket, request: Request, streams: nanny.Streams) -> NoReturn:

@@ -16,7 +16,7 @@ import select
 import signal
 import socket
 
-from agent.exec import kernel, target
+from agent.exec import kernel, processes, target
 from agent.exec.wire import EXITED, FAILED, TIMED_OUT, Reply, Request
 from shared.clock import monotonic_seconds
 
@@ -165,7 +165,7 @@ def _wait(child: int, control: socket.socket, timeout_seconds: float) -> bool | 
 
 def _let_children_finish() -> None:
     deadline = monotonic_seconds() + _LINGER_SECONDS
-    while _reap() and (left := deadline - monotonic_seconds()) > 0:
+    while _has_children() and (left := deadline - monotonic_seconds()) > 0:
         signal.sigtimedwait([signal.SIGCHLD], left)
 
 
@@ -173,55 +173,15 @@ def _kill_tree(proc: int) -> None:
     deadline = monotonic_seconds() + _KILL_SECONDS
     # Again after every death: what a killed parent leaves behind, and what it forked since the last
     # look, becomes our child.
-    while _reap() and (left := deadline - monotonic_seconds()) > 0:
-        for pid in _descendants(proc):
-            _kill(pid)
+    while _has_children() and (left := deadline - monotonic_seconds()) > 0:
+        for pid in processes.descendants(proc):
+            processes.kill(pid)
         signal.sigtimedwait([signal.SIGCHLD], left)
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return  # gone already, or a set-uid program: it is reaped when it ends by itself
-
-
-def _reap() -> bool:
-    """Collect every child that has ended; return whether any is left."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return False
-    return True
-
-
-def _descendants(proc: int) -> list[int]:
-    """Return the pids below this process, by the parents in /proc (opened before chroot).
-
-    /proc/PID/task/TID/children would be shorter, but is a kernel option.
-    """
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir(proc):
-        if entry.isdigit() and (parent := _parent(proc, entry)) is not None:
-            children.setdefault(parent, []).append(int(entry))
-    found: list[int] = []
-    pending = [os.getpid()]
-    while pending:
-        below = children.get(pending.pop(), [])
-        found += below
-        pending += below
-    return found
-
-
-def _parent(proc: int, entry: str) -> int | None:
-    try:
-        descriptor = os.open(f"{entry}/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    try:
-        return int(os.read(descriptor, 4096).rpartition(b")")[2].split()[1])
-    except ProcessLookupError:
-        return None
-    finally:
-        os.close(descriptor)
+def _has_children() -> bool:
+    """Reap what has ended; return whether anything is left."""
+    while (ended := processes.reap()) is not None:
+        if not ended:
+            return True
+    return False

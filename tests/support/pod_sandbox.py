@@ -48,7 +48,7 @@ mount --rbind /proc "$1/proc"
 touch "$1/dev/null" "$1/dev/zero" "$1/dev/termination-log"
 mount --bind /dev/null "$1/dev/null"
 mount --bind /dev/zero "$1/dev/zero"
-mount --bind "$2" "$1/dev/termination-log"
+[ -z "$2" ] || mount --bind "$2" "$1/dev/termination-log"
 mount --bind "$3" "$1/data"
 root=$1
 shift 3
@@ -106,6 +106,7 @@ class PodSandbox:
         working_directory: str = "/data",
         main: str = "exec sleep infinity",
         files: Mapping[str, str] | None = None,
+        termination_log: bool = True,
     ) -> Container:
         """Start a container; its main process runs already when this returns.
 
@@ -116,6 +117,7 @@ class PodSandbox:
             working_directory: of the main process.
             main: shell text that the main process goes on with.
             files: executable files of /data by name.
+            termination_log: mount it; without it the container cannot be told by its mounts.
         """
         home = self.folder / "pods" / POD_UID / "containers" / name
         number = f"{len(self.containers):08x}"
@@ -131,7 +133,7 @@ class PodSandbox:
         command = [
             *self.enter_command(),
             *("unshare", "--mount", "--propagation", "private", "sh", "-c", _CONTAINER, "sh"),
-            *(str(root), str(log), str(data)),
+            *(str(root), str(log) if termination_log else "", str(data)),
             *(["setpriv", *become] if become else []),
             *("env", "-i", f"--chdir={working_directory}"),
             *(f"{key}={value}" for key, value in variables.items()),

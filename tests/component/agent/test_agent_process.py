@@ -67,8 +67,10 @@ class AgentProcess:
 
 
 @contextmanager
-def agent_process(pod: PodSandbox, server: ReportServer, **settings: str) -> Iterator[AgentProcess]:
-    """Run an agent in the pod; kill it at the end if the test has not stopped it."""
+def agent_process(
+    pod: PodSandbox, server: ReportServer, *, within: tuple[str, ...] = (), **settings: str
+) -> Iterator[AgentProcess]:
+    """Run an agent in the pod, by the program `within`; kill it if the test has not stopped it."""
     token = pod.folder / "token"
     if not token.exists():
         token.write_text(TOKEN + "\n")
@@ -83,7 +85,8 @@ def agent_process(pod: PodSandbox, server: ReportServer, **settings: str) -> Ite
         **settings,
     }
     variables = (f"{name}={value}" for name, value in environment.items())
-    command = [*pod.enter_command(), "env", "-i", *variables, sys.executable, "-m", "agent"]
+    program = [sys.executable, "-m", "agent"]
+    command = [*pod.enter_command(), *within, "env", "-i", *variables, *program]
     entered = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         server.wait_for(lambda _body: True)
@@ -239,6 +242,20 @@ def test_a_container_that_is_not_there_and_a_handler_of_the_future_are_unknown(
         server.wait_for_probe("ghost", status="Unknown", reason="ContainerNotFound")
         server.wait_for_probe("web", status="Unknown", reason="HandlerNotSupported")
         agent.stop()
+
+
+def test_in_a_pid_namespace_of_its_own_the_agent_says_what_to_change(
+    pod: PodSandbox, server: ReportServer
+) -> None:
+    pod.start_container("game")
+    server.offer([probe("idle", "true")], "r1")
+    alone = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    with agent_process(pod, server, within=alone):
+        entry = server.wait_for_probe("idle", reason="NoSharedPidNamespace")
+    assert entry["message"] == (
+        "the agent sees only its own processes: set shareProcessNamespace: true in the pod template"
+        " (and neither hostPID nor an explicit false)"
+    )
 
 
 def test_after_a_401_the_token_is_read_again(pod: PodSandbox, server: ReportServer) -> None:

@@ -257,6 +257,51 @@ def test_two_containers_of_a_pod_are_told_apart(pod: PodSandbox) -> None:
     assert results == ["proxy", "game"]
 
 
+def test_the_main_process_is_the_oldest_of_a_container(pod: PodSandbox) -> None:
+    game = pod.start_container("game", environment={"WHO": "main"})
+    inside = ["nsenter", "--target", str(game.pid), "--mount", "env", "WHO=kubectl exec"]
+    command = [*pod.enter_command(), *inside, "sh", "-c", "echo ready; exec sleep 1000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == "ready\n"
+        assert run(pod, "sh", "-c", "echo $WHO")["result"] == "main"
+        shell.kill()
+
+
+def test_a_container_without_its_mount_is_found_by_its_marker(pod: PodSandbox) -> None:
+    pod.start_container("game", environment={"GAMEKEEPER_CONTAINER": "game"}, termination_log=False)
+    assert run(pod, "sh", "-c", "echo $GAMEKEEPER_CONTAINER")["result"] == "game"
+
+
+def test_the_marker_of_another_user_is_read_too(root_pod: PodSandbox) -> None:
+    root_pod.start_container(
+        "game",
+        environment={"GAMEKEEPER_CONTAINER": "game"},
+        termination_log=False,
+        become=["--reuid", "1000", "--regid", "1000", "--clear-groups"],
+    )
+    assert run(root_pod, "id", "-u", agent_privileges=MINIMAL)["result"] == "1000"
+
+
+def test_a_script_that_kills_its_supervisor_is_unknown_and_leaves_nothing(pod: PodSandbox) -> None:
+    pod.start_container("game")
+    script = "setsid sh -c 'sleep 1001 & sleep 1002' & kill -9 $PPID; sleep 1003"
+    # The second command keeps the helper alive long enough to clean up.
+    first, second = run_all(pod, ["sh", "-c", script], ["sleep", "0.5"])["runs"]
+    assert (first["status"], first["reason"]) == ("Unknown", "ExecHelperDied")
+    assert second["status"] == "True"
+    assert sorted(pod.processes()) == only_the_containers(pod, "sleep infinity")
+
+
+def test_a_command_that_is_too_long_to_hand_over_is_unknown(pod: PodSandbox) -> None:
+    pod.start_container("game")
+    assert run(pod, "echo", "x" * 140_000) == outcome(
+        "Unknown",
+        reason="ExecNotExecutable",
+        message="the command is longer than 131072 bytes: put it into a script",
+    )
+
+
 IDENTITY = "echo $(id -u) $(id -g) $(id -G)"
 CAPABILITIES = "grep -E '^(CapPrm|CapEff|CapBnd|NoNewPrivs)' /proc/self/status | tr -s '\\t\\n' ' '"
 
