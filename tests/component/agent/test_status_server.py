@@ -1,0 +1,131 @@
+"""The status server on a selector: who may ask what, and callers that misbehave."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agent import status
+from agent.status import StatusServer
+from shared.clock import monotonic_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.component, pytest.mark.timeout(10)]
+
+
+@dataclass
+class Running:
+    """A server that is driven by the test, and its port."""
+
+    server: StatusServer
+    selector: selectors.BaseSelector
+    port: int
+
+    def ask(self, request: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as caller:
+            caller.sendall(request)
+            return self.read(caller)
+
+    def read(self, caller: socket.socket) -> bytes:
+        """Drive the server until it closes the connection; return what it said."""
+        caller.setblocking(False)
+        said = b""
+        while True:
+            self.turn(0.01)
+            try:
+                part = caller.recv(65_536)
+            except BlockingIOError:
+                continue
+            except ConnectionResetError:
+                return said
+            if not part:
+                return said
+            said += part
+
+    def turn(self, wait: float) -> None:
+        for key, _ in self.selector.select(wait):
+            key.data()
+        self.server.step(monotonic_seconds())
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with selectors.DefaultSelector() as selector:
+        server = StatusServer(selector, "127.0.0.1", port, lambda: {"big": "x" * 5_000_000})
+        yield Running(server, selector, port)
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status_line"),
+    [
+        ("GET /healthz HTTP/1.1", "HTTP/1.1 200 OK"),
+        ("GET /readyz?verbose HTTP/1.1", "HTTP/1.1 200 OK"),
+        ("GET /nothing HTTP/1.1", "HTTP/1.1 404 Not Found"),
+        ("POST /healthz HTTP/1.1", "HTTP/1.1 405 Method Not Allowed"),
+        ("hello", "HTTP/1.1 400 Bad Request"),
+    ],
+)
+def test_each_request_has_its_status(running: Running, request_line: str, status_line: str) -> None:
+    answer = running.ask(f"{request_line}\r\nHost: x\r\n\r\n".encode())
+    assert answer.split(b"\r\n", 1)[0].decode() == status_line
+
+
+def test_a_large_status_arrives_whole(running: Running) -> None:
+    head, _, body = running.ask(b"GET /status HTTP/1.1\r\n\r\n").partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert len(body) > 5_000_000
+
+
+def test_status_is_for_loopback_callers_only(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A caller from elsewhere would need a second machine: here every caller counts as one.
+    monkeypatch.setattr(status, "is_loopback", lambda _host: False)
+    answer = running.ask(b"GET /status HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 403 Forbidden")
+    assert b"kubectl port-forward" in answer
+    assert running.ask(b"GET /healthz HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_request_without_end_is_cut_off(running: Running) -> None:
+    assert running.ask(b"GET /" + b"x" * 20_000) == b""
+
+
+def test_a_silent_caller_loses_its_connection_in_time(running: Running) -> None:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5):
+        running.turn(1)
+        deadline = running.server.deadline()
+        assert deadline is not None
+        assert 0 < deadline - monotonic_seconds() <= 5
+        running.server.step(deadline)
+        assert running.server.deadline() is None
+
+
+def test_many_silent_callers_do_not_lock_others_out_for_ever(running: Running) -> None:
+    callers: list[Any] = []
+    for _ in range(20):
+        callers.append(socket.create_connection(("127.0.0.1", running.port), timeout=5))
+        running.turn(1)
+    deadline = running.server.deadline()
+    assert deadline is not None
+    running.server.step(deadline + 5)
+    for caller in callers:
+        caller.close()
+    assert running.ask(b"GET /healthz HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_taken_port_leaves_no_server_and_no_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, selectors.DefaultSelector() as selector:
+        port = taken.getsockname()[1]
+        server = StatusServer(selector, "127.0.0.1", port, dict)
+        assert (server.deadline(), dict(selector.get_map())) == (None, {})
+        server.close()
