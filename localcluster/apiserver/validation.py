@@ -135,8 +135,9 @@ def _cause(error: jsonschema_rs.ValidationError) -> Cause:
             "FieldValueTooMany", path, f"Too many: {count}: must have at most {limit} items"
         )
     if name in _COMPOSED:
-        several = isinstance(kind, jsonschema_rs.ValidationErrorKind.OneOfMultipleValid)
-        sentence = _SEVERAL_VALID if several else _COMPOSED[name]
+        sentence = _COMPOSED[name]
+        if isinstance(kind, jsonschema_rs.ValidationErrorKind.OneOfMultipleValid):
+            sentence = _SEVERAL_VALID.format(sum(not errors for errors in kind.context))
         # The real server does not print the value here: it may be a whole object.
         return invalid_value(path, "", f'"{path}" {sentence}')
     words = _SENTENCES.get(name)
@@ -165,9 +166,7 @@ _COMPOSED = {
     "not": "must not validate the schema (not)",
 }
 # The library names this as it names the case of none.
-_SEVERAL_VALID = (
-    "must validate one and only one schema (oneOf). Found more than one valid alternative"
-)
+_SEVERAL_VALID = "must validate one and only one schema (oneOf). Found {} valid alternatives"
 
 
 def _bound(words: str, exclusive_words: str) -> Sentence:

@@ -83,7 +83,7 @@ def test_tables_have_the_definition_s_columns(kubectl: Namespaced) -> None:
             ("{command: [probe.sh]}", "{command: [x]}, tcp: {port: 1}"),
             'The Room "lobby" is invalid: spec.qualities[0]: Invalid value: "": '
             '"spec.qualities[0]" must validate one and only one schema (oneOf). '
-            "Found more than one valid alternative\n",
+            "Found 2 valid alternatives\n",
             id="two-handlers",
         ),
         pytest.param(
