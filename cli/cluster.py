@@ -6,10 +6,11 @@ import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import shared
 from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
+from localcluster.kubelet.mount_plan import PRIVATE_FOLDERS
 from localcluster.programs import HttpReady, ProgramSpec
 from shared.crds import custom_resource_definitions
 
@@ -31,19 +32,28 @@ async def gamekeeper_cluster(options: ClusterOptions) -> AsyncIterator[LocalClus
     Raises:
         TerminalError: something did not start; nothing is left running.
     """
-    # -S: no site-packages, the agent needs none; they cost 3 MiB for each game server.
-    agent = {
-        "command": [sys.executable, "-S", "-m", "agent"],
-        "env": {"PYTHONPATH": str(_SOURCES), "PYTHONDONTWRITEBYTECODE": "1"},
-    }
     complete = replace(
         options,
         crds=[*options.crds, *custom_resource_definitions()],
-        programs={**options.programs, AGENT_IMAGE: agent},
+        programs={**options.programs, AGENT_IMAGE: _agent_image()},
     )
     async with LocalCluster(complete) as cluster:
         await cluster.start_program(_aggregator(cluster))
         yield cluster
+
+
+def _agent_image() -> dict[str, Any]:
+    """Return the image of the agent: this very source, run by this very Python."""
+    folders = {Path(sys.prefix), Path(sys.base_prefix), _SOURCES}
+    # A container has a /tmp of its own: a checkout that lies there has to be mounted.
+    hidden = [each for each in folders if any(each.is_relative_to(p) for p in PRIVATE_FOLDERS)]
+    outermost = [each for each in hidden if not any(p in hidden for p in each.parents)]
+    return {
+        # -S: no site-packages, the agent needs none; they cost 3 MiB for each game server.
+        "command": [sys.executable, "-S", "-m", "agent"],
+        "env": {"PYTHONPATH": str(_SOURCES), "PYTHONDONTWRITEBYTECODE": "1"},
+        "mounts": [{"source": str(each), "target": str(each)} for each in sorted(outermost)],
+    }
 
 
 def _aggregator(cluster: LocalCluster) -> ProgramSpec:

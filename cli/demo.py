@@ -298,10 +298,12 @@ async def _run(*, interactive: bool) -> int:
     options = ClusterOptions(find_images([_EXAMPLE], []), progress=print)
     async with gamekeeper_cluster(options) as cluster:
         print(f"ready after {monotonic_seconds() - started:.1f} s", flush=True)
+        kubectl = Kubectl(cluster.kubeconfig)
         try:
-            await Demo(Kubectl(cluster.kubeconfig), _EXAMPLE).run()
+            await Demo(kubectl, _EXAMPLE).run()
         except (StepFailed, TerminalError) as error:
             print(f"\nFAILED: {error}", file=sys.stderr)
+            print(await kubectl.run("describe", "pods"), file=sys.stderr)
             return 1
         print(f"\nall steps passed in {monotonic_seconds() - started:.1f} s", flush=True)
         if interactive:
