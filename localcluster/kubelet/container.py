@@ -197,8 +197,7 @@ class Container:
 
     def _new_instance(self, prepared: Prepared) -> None:
         if self.previous_log is not None:
-            self.previous_log.close_now()
-            self.previous_log.path.unlink(missing_ok=True)
+            self.previous_log.remove()
         self.previous_log = self.log
         self.log = ContainerLog(self._log_folder / f"{self._instances}.log")
         self._instances += 1

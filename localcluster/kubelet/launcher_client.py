@@ -14,7 +14,6 @@ import socket
 from typing import Any, NamedTuple
 
 from localcluster.kubelet import messages
-from shared.errors import TransientError
 
 _LONGEST_ANSWER = 1 << 16
 
@@ -66,7 +65,7 @@ class LauncherClient:
 
     async def remove_sandbox(self, pod_uid: str) -> None:
         """Kill every process of the pod; wait for the exit of its pause process to see the end."""
-        await self._request(messages.RemoveSandbox(pod_uid))
+        await self._request_end(messages.RemoveSandbox(pod_uid))
 
     async def start_container(self, start: messages.StartContainer, stdio: list[int]) -> Process:
         """Start a main process; raises LaunchError with the reason when it cannot."""
@@ -79,16 +78,24 @@ class LauncherClient:
     async def signal(self, process: Process, number: int) -> None:
         """Send a signal to a process unless it has ended."""
         if not process.exited.done():
-            await self._request(messages.SignalProcess(process.pid, number))
+            await self._request_end(messages.SignalProcess(process.pid, number))
 
     async def kill_container(self, mount_namespace: int) -> None:
         """SIGKILL every process of a container, daemonised ones too."""
-        await self._request(messages.KillMountNamespace(mount_namespace))
+        await self._request_end(messages.KillMountNamespace(mount_namespace))
 
     def close(self) -> None:
         """Close the channel: the launcher ends, and with it every pod."""
         self._loop.remove_reader(self._channel)
         self._channel.close()
+
+    async def _request_end(self, request: messages.Request) -> None:
+        """Ask for something to end; without a launcher it has ended already."""
+        try:
+            await self._request(request)
+        except LaunchError:
+            if not self.ended.done():
+                raise
 
     async def _request_process(
         self, request: messages.Request, stdio: list[int] | None = None
@@ -102,7 +109,7 @@ class LauncherClient:
         self, request: messages.Request, stdio: list[int] | None = None
     ) -> Process | None:
         if self.ended.done():
-            raise TransientError("LauncherEnded", "the launcher process has ended")
+            raise LaunchError("the launcher process has ended")
         self._numbers += 1
         number = self._numbers
         answer: asyncio.Future[Process | None] = self._loop.create_future()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _READ_BYTES = 1 << 16
+_LARGEST_FILE = 10 << 20  # kubelet's containerLogMaxSize; one older file of that size is kept
 _LONGEST_PART = 1 << 14  # the runtimes' buffer: a longer line is cut into parts
 
 
@@ -37,13 +38,22 @@ def parse_line(raw: bytes) -> LogLine:
     return LogLine(time.decode(), stream.decode(), tag == b"F", text)
 
 
+def _cut(line: bytes) -> tuple[list[bytes], bytes]:
+    """Return the full parts of a line and what is left of it."""
+    whole = len(line) // _LONGEST_PART * _LONGEST_PART
+    parts = [line[start : start + _LONGEST_PART] for start in range(0, whole, _LONGEST_PART)]
+    return parts, line[whole:]
+
+
 class ContainerLog:
     """The log of one instance. Pipes are attached; the file is complete once `close` returned."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = self._open()
+        self._size = 0
+        self._rotations = 0
         self._pending: dict[int, tuple[str, bytes]] = {}  # pipe -> stream, unfinished line
         self._loop = asyncio.get_running_loop()
         self._grown: asyncio.Future[None] = self._loop.create_future()
@@ -76,6 +86,12 @@ class ContainerLog:
         self.closed = True
         self._wake()
 
+    def remove(self) -> None:
+        """Close the log and remove its files."""
+        self.close_now()
+        for path in (self.path, self._rotated):
+            path.unlink(missing_ok=True)
+
     async def read(self, *, follow: bool, skip: int = 0) -> AsyncIterator[LogLine]:
         """Yield the lines stored so far, and with `follow` those to come until the log closes.
 
@@ -84,21 +100,21 @@ class ContainerLog:
             skip: how many of the first lines to leave out.
         """
         records = 0
-        with self.path.open("rb") as file:
-            rest = b""
-            while True:
-                grown, closed = self._grown, self.closed
-                for raw in iter(file.readline, b""):
-                    rest += raw
-                    if not rest.endswith(b"\n"):
-                        continue
-                    records += 1
-                    if records > skip:
-                        yield parse_line(rest)
-                    rest = b""
-                if closed or not follow:
-                    return
-                await asyncio.shield(grown)
+        finished = False
+        while not finished:
+            rotations = self._rotations
+            with self.path.open("rb") as file:
+                while True:
+                    grown, closed, rotated = self._grown, self.closed, self._rotations != rotations
+                    # Every record was stored with one write, so no line is seen in part.
+                    for raw in iter(file.readline, b""):
+                        records += 1
+                        if records > skip:
+                            yield parse_line(raw)
+                    finished = closed or not follow
+                    if finished or rotated:
+                        break
+                    await asyncio.shield(grown)
 
     def _read(self, pipe: int) -> None:
         stream, unfinished = self._pending[pipe]
@@ -110,10 +126,13 @@ class ContainerLog:
             self._detach(pipe)
             return
         *lines, rest = (unfinished + content).split(b"\n")
-        records = [self._record(stream, b"F", line) for line in lines]
-        while len(rest) >= _LONGEST_PART:
-            records.append(self._record(stream, b"P", rest[:_LONGEST_PART]))
-            rest = rest[_LONGEST_PART:]
+        records = []
+        for line in lines:
+            parts, last = _cut(line)
+            records += [self._record(stream, b"P", part) for part in parts]
+            records.append(self._record(stream, b"F", last))
+        parts, rest = _cut(rest)
+        records += [self._record(stream, b"P", part) for part in parts]
         self._pending[pipe] = (stream, rest)
         self._store(b"".join(records))
 
@@ -134,7 +153,20 @@ class ContainerLog:
     def _store(self, content: bytes) -> None:
         if content:
             os.write(self._file, content)
+            self._size += len(content)
             self._wake()
+        if self._size > _LARGEST_FILE:
+            os.close(self._file)
+            self.path.replace(self._rotated)
+            self._file, self._size = self._open(), 0
+            self._rotations += 1
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    @property
+    def _rotated(self) -> Path:
+        return self.path.with_suffix(".old")
 
     def _wake(self) -> None:
         grown, self._grown = self._grown, self._loop.create_future()

@@ -81,6 +81,15 @@ class KubeletUnderTest:
         return (out + err).decode()
 
 
+def as_other_user(folder: Path) -> list[str]:
+    """Return the words that run a command as uid 1000, which may read and write in `folder`."""
+    os.chown(folder, 1000, 1000)
+    # pytest closes its folders to others.
+    for opened in (folder, *folder.parents[:2]):
+        opened.chmod(0o755)
+    return ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"]
+
+
 def kubelet_program() -> list[str]:
     """Return the command without its arguments."""
     return [sys.executable, "-m", "localcluster.kubelet"]
@@ -96,8 +105,10 @@ def write_image(folder: Path, description: Json, **files: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def running_kubelet(folder: Path, images: dict[str, str]) -> AsyncIterator[KubeletUnderTest]:
-    """Start the program with `images`; end it after."""
+async def running_kubelet(
+    folder: Path, images: dict[str, str], *, other_user: bool = False
+) -> AsyncIterator[KubeletUnderTest]:
+    """Start the program with `images`, as uid 1000 if `other_user`; end it after."""
     api = FakeKubernetes()
     server = TestServer(api.application())
     await server.start_server()
@@ -112,6 +123,7 @@ async def running_kubelet(folder: Path, images: dict[str, str]) -> AsyncIterator
         *("--stream-token-file", str(folder / "stream-token")),
     ]
     process = await asyncio.create_subprocess_exec(
+        *(as_other_user(folder) if other_user else []),
         *kubelet_program(),
         *arguments,
         cwd=_REPOSITORY,

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def kubelet(tmp_path: Path) -> AsyncIterator[KubeletUnderTest]:
+def as_uid_1000() -> bool:
+    """Whether the kubelet runs as an ordinary user; a module may make it a parameter."""
+    return False
+
+
+@pytest.fixture
+async def kubelet(tmp_path: Path, as_uid_1000: bool) -> AsyncIterator[KubeletUnderTest]:
     description = {"command": ["bash", "./start.sh"], "workingDir": "/data", "env": {"MODE": "x"}}
     image = write_image(tmp_path / "game", description, start_sh=GAME)
-    async with running_kubelet(tmp_path, {"game": image}) as running:
+    async with running_kubelet(tmp_path, {"game": image}, other_user=as_uid_1000) as running:
         yield running

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.apiserver import RunningApiServer, kubectl_program
 from tests.support.apiserver import apiserver as apiserver
-from tests.support.kubelet import GAME, kubelet_program, write_image
+from tests.support.kubelet import GAME, as_other_user, kubelet_program, write_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +43,8 @@ def cluster(
     if request.param == "uid 1000":
         if os.geteuid() != 0:
             pytest.skip("only root can become another user")
-        prefix = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"]
+        prefix = as_other_user(tmp_path)
         os.chown(state, 1000, 1000)
-        for folder in (tmp_path, *tmp_path.parents[:2], tmp_path / "apiserver"):
-            folder.chmod(0o755)
     arguments = [
         *("--server", apiserver.url, "--ca", str(apiserver.ca_file)),
         *("--token-file", str(tmp_path / "token"), "--images", str(tmp_path / "images.json")),

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.kubelet import GAME, KubeletUnderTest, is_ready, state_of
+from tests.support.kubelet import KubeletUnderTest, is_ready, state_of
 
 if TYPE_CHECKING:
     from tests.support.fake_kubernetes import Json
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(30)]
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="maps every id only as root")
+only_root = pytest.mark.parametrize("as_uid_1000", [False], ids=["root"])
+TWICE = [False, True] if os.geteuid() == 0 else [False]
+
+
+@pytest.fixture(params=TWICE, ids=["as we are", "as uid 1000"][: len(TWICE)])
+def as_uid_1000(request: pytest.FixtureRequest) -> bool:
+    """Every test of this module runs privileged and unprivileged."""
+    as_other: bool = request.param
+    return as_other
 
 
 def main_container(**fields: object) -> Json:
@@ -210,7 +218,8 @@ async def test_a_projected_token_is_renewed_before_it_expires(kubelet: KubeletUn
     assert (first, later) == ("token-1", "token-2")
 
 
-@needs_root
+@pytest.mark.skipif(os.geteuid() != 0, reason="maps every id only as root")
+@only_root
 async def test_user_groups_and_capabilities(kubelet: KubeletUnderTest) -> None:
     context = {
         "runAsUser": 1234,
@@ -245,10 +254,6 @@ async def test_capabilities_are_dropped_and_added_to_the_runtime_default(
 
     mask = f"{1 << 18 | 1 << 5:016x}"
     assert shown.split() == ["CapEff:", mask, "CapBnd:", mask]
-
-
-def test_the_game_of_these_tests_daemonises() -> None:
-    assert "sleep 1000 &" in GAME
 
 
 async def test_a_missing_command_shows_as_a_start_error(kubelet: KubeletUnderTest) -> None:

@@ -163,7 +163,9 @@ async def test_an_interactive_shell_and_the_job_it_leaves(kubelet: KubeletUnderT
         await terminal.type("sleep 4321 &\r")
         await terminal.until("[1]")
         await terminal.type("sleep 5432\r")
-        await terminal.until("5432")
+        # A + in its state: it has the terminal, so the interrupt goes to it and not to the shell.
+        foreground = "until ps -eo stat,args | grep -q '+.*[s]leep 5432'; do sleep 0.02; done"
+        await kubelet.shell("game-0", foreground)
         await terminal.type("\x03echo inter''rupted\r")
         await terminal.until("interrupted")
         await terminal.type("exit 3\r")
