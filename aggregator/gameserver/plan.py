@@ -225,7 +225,7 @@ def _only_remembers(effects: Effects, observed: Observed) -> bool:
     """Tell whether an edge only has to be remembered; that a permanent one is spent cannot wait."""
     if effects.writes or observed.owner is None:
         return False
-    executed = {executed.name for executed in effects.executed}
+    executed = {executed.name for executed in effects.executed if executed.asked}
     qualities = observed.owner.spec.service_qualities
     return not any(quality.permanent and quality.name in executed for quality in qualities)
 
@@ -286,9 +286,10 @@ def _state_events(
     pod: Pod, server: GameServer, writes: Mapping[Field, FieldValue]
 ) -> tuple[Event, ...]:
     """Tell of a changed opsState: the pod's label still has the one before, whoever changed it."""
-    before = pod.metadata.labels.get(names.OPS_STATE_LABEL)
+    # A pod that was never mirrored has the state with which its server was made.
+    before = pod.metadata.labels.get(names.OPS_STATE_LABEL, server.spec.ops_state)
     now = str(writes.get(("opsState",), server.spec.ops_state))
-    if before is None or before == now:
+    if before == now:
         return ()
     type_: Literal["Normal", "Warning"] = (
         "Warning" if now == names.OPS_STATE_MAINTAINING else "Normal"
@@ -324,6 +325,9 @@ def _patch_status(
     if fresh == former:
         return []
     body = fresh.model_dump(mode="json", by_alias=True, exclude_none=True)
+    # In a merge patch an absent member stays: what the pod no longer says has to be removed.
+    gone = (former.pod_status or {}).keys() - body["podStatus"].keys()
+    body["podStatus"] |= dict.fromkeys(gone)
     return [PatchStatus(body, server.metadata.uid, server.metadata.resource_version)]
 
 

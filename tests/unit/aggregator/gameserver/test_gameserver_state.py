@@ -1,0 +1,78 @@
+"""The state of a server from its pod, and whom a GameServer speaks for (SPEC 1.2, 5.1)."""
+
+import pytest
+
+from aggregator.binding import claim_on, owner_pod_uid, speaks_for
+from aggregator.gameserver.state import current_state, desired_state
+from tests.support.builders import game_server, pod
+
+PHASES = {
+    "": "Creating",
+    "Pending": "Creating",
+    "Running": "Ready",
+    "Failed": "Crash",
+    "Succeeded": "Unknown",
+    "Unknown": "Unknown",
+    "Odd": "Unknown",
+}
+
+
+@pytest.mark.parametrize(("phase", "state"), PHASES.items())
+def test_the_state_follows_the_phase(phase, state):
+    assert current_state(pod(phase=phase), game_server()) == state
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_deleting_beats_every_phase(phase):
+    assert current_state(pod(phase=phase, terminating=True), game_server()) == "Deleting"
+    assert current_state(pod(phase=phase), game_server(deleting=True)) == "Deleting"
+
+
+@pytest.mark.parametrize("ready", [False, None], ids=["not ready", "no condition yet"])
+def test_a_running_pod_is_ready_only_when_it_says_so(ready):
+    assert current_state(pod(ready=ready), game_server()) == "NotReady"
+
+
+def test_a_claim_is_a_wish_and_no_observation():
+    claimed = game_server(deletion={"reason": "ScaleDown", "podUid": "pod-0"})
+    assert (current_state(pod(), claimed), desired_state(claimed)) == ("Ready", "Deleting")
+    assert desired_state(game_server()) == "Ready"
+
+
+CLAIM = {"reason": "ScaleDown", "podUid": "pod-0"}
+
+
+@pytest.mark.parametrize(
+    ("server", "speaks", "claimed"),
+    [
+        pytest.param(game_server(pod_uid="pod-0"), True, None, id="its own"),
+        pytest.param(game_server(pod_uid="older"), False, None, id="that of an older pod"),
+        pytest.param(game_server(deletion=CLAIM), True, "ScaleDown", id="its own, claimed"),
+        pytest.param(
+            game_server(pod_uid="older", deletion=CLAIM), False, None, id="an older pod's claim"
+        ),
+        pytest.param(game_server(pod_uid=None), True, None, id="Delete: outlives its pods"),
+        pytest.param(
+            game_server(pod_uid=None, deletion=CLAIM), True, "ScaleDown", id="Delete: claimed"
+        ),
+        pytest.param(
+            game_server(pod_uid=None, deletion=CLAIM | {"podUid": "older"}),
+            False,
+            None,
+            id="Delete: an older pod was claimed",
+        ),
+        pytest.param(
+            game_server(pod_uid=None, deletion=CLAIM | {"podUid": ""}),
+            True,
+            "ScaleDown",
+            id="Delete: a claim without uid is for whoever has the name",
+        ),
+    ],
+)
+def test_a_server_speaks_for_one_pod(server, speaks, claimed):
+    assert (speaks_for(server, pod()), claim_on(server, pod())) == (speaks, claimed)
+
+
+def test_no_server_has_no_claim_and_the_set_is_no_pod():
+    assert claim_on(None, pod()) is None
+    assert owner_pod_uid(game_server(pod_uid=None)) == ""
