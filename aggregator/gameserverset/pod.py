@@ -104,8 +104,8 @@ def _add_agent(spec: dict[str, Any], agent: AgentTemplate, owner: GameServerSet)
     if has_exec and not spec.get("hostPID"):
         # An explicit false is respected: those probes are Unknown, NoSharedPidNamespace.
         spec.setdefault("shareProcessNamespace", True)
-    spec["initContainers"] = [_container(agent), *spec.get("initContainers", ())]
-    spec["volumes"] = [*spec.get("volumes", ()), _volume()]
+    spec["initContainers"] = [_container(agent), *(spec.get("initContainers") or ())]
+    spec["volumes"] = [*(spec.get("volumes") or ()), _volume()]
 
 
 def _container(agent: AgentTemplate) -> dict[str, Any]:

@@ -43,6 +43,14 @@ _POD_TEMPLATE_SPEC: dict[str, Any] = {
     },
 }
 
+_STRINGS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "string"}}
+_TEMPLATE_METADATA: dict[str, Any] = {
+    "type": "object",
+    "x-kubernetes-preserve-unknown-fields": True,
+    "properties": {"labels": _STRINGS, "annotations": _STRINGS},
+}
+
+TemplateMetadata = Annotated[dict[str, Any], WithJsonSchema(_TEMPLATE_METADATA)]
 PodTemplateSpec = Annotated[dict[str, Any], WithJsonSchema(_POD_TEMPLATE_SPEC)]
 
 ReserveItem = Annotated[
@@ -65,7 +73,7 @@ Hooks = FreeObject
 class GameServerTemplate(ApiModel):
     """The pod of each server: a PodTemplateSpec and what goes with it."""
 
-    metadata: FreeObject = Field(default_factory=dict)
+    metadata: TemplateMetadata = Field(default_factory=dict)
     """Labels and annotations of the pods."""
     spec: PodTemplateSpec
     """The pod's spec, as in a PodTemplateSpec."""
