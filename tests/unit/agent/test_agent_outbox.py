@@ -26,6 +26,7 @@ HALF = 0.5
 NEW = Outbox(epoch=1000, due_at=100.0)
 RESTING = Outbox(epoch=1000, due_at=110.0, sequence=3, not_before=100.0)
 FLYING = replace(RESTING, sequence=4, in_flight=True)
+SENT = replace(FLYING, sent_at=100.0)
 
 
 def play(outbox: Outbox, *events: Event, now: float = 100.0, share: float = HALF) -> Outbox:
@@ -40,13 +41,22 @@ def play(outbox: Outbox, *events: Event, now: float = 100.0, share: float = HALF
         pytest.param(NEW, 100.0, id="the first report goes at once"),
         pytest.param(RESTING, 110.0, id="without changes the heartbeat is next"),
         pytest.param(FLYING, None, id="nothing while one is outstanding"),
-        pytest.param(play(RESTING, Changed(), now=101.0), 101.05, id="a change waits 50 ms"),
+        pytest.param(play(RESTING, Changed(), now=101.0), 101.0, id="a change goes at once"),
         pytest.param(
-            play(play(RESTING, Changed(), now=101.0), Changed(), now=101.04),
-            101.05,
-            id="for others of its moment, counted from the first",
+            play(SENT, Accepted(10), Changed(), now=100.01),
+            100.05,
+            id="but not within 50 ms of the report before",
         ),
-        pytest.param(play(RESTING, Changed(), now=109.99), 110.0, id="or the heartbeat takes it"),
+        pytest.param(
+            play(play(SENT, Accepted(10), Changed(), now=100.01), Changed(), now=100.04),
+            100.05,
+            id="and others of its moment travel with it",
+        ),
+        pytest.param(
+            play(replace(RESTING, sent_at=109.98), Changed(), now=109.99),
+            110.0,
+            id="the heartbeat takes it if that is sooner",
+        ),
         pytest.param(
             play(play(FLYING, Changed(), now=101.0), Accepted(10), now=102.0),
             102.0,
