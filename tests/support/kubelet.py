@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from aiohttp.test_utils import TestServer
 from tests.support.fake_kubernetes import FakeKubernetes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 Json = dict[str, Any]
 STREAM_TOKEN = "stream-secret"
@@ -81,13 +82,15 @@ class KubeletUnderTest:
         return (out + err).decode()
 
 
-def as_other_user(folder: Path) -> list[str]:
-    """Return the words that run a command as uid 1000, which may read and write in `folder`."""
-    os.chown(folder, 1000, 1000)
-    # pytest closes its folders to others.
-    for opened in (folder, *folder.parents[:2]):
-        opened.chmod(0o755)
-    return ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"]
+AS_UID_1000 = ("setpriv", "--reuid=1000", "--regid=1000", "--clear-groups")
+
+
+@contextlib.contextmanager
+def folder_of_uid_1000() -> Iterator[Path]:
+    """Make a folder that uid 1000 can reach; every start of a pytest closes its own to others."""
+    with tempfile.TemporaryDirectory(prefix="kubelet-test-", ignore_cleanup_errors=True) as made:
+        os.chown(made, 1000, 1000)
+        yield Path(made)
 
 
 def kubelet_program() -> list[str]:
@@ -123,7 +126,7 @@ async def running_kubelet(
         *("--stream-token-file", str(folder / "stream-token")),
     ]
     process = await asyncio.create_subprocess_exec(
-        *(as_other_user(folder) if other_user else []),
+        *(AS_UID_1000 if other_user else ()),
         *kubelet_program(),
         *arguments,
         cwd=_REPOSITORY,

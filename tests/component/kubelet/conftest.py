@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.kubelet import GAME, KubeletUnderTest, running_kubelet, write_image
+from tests.support.kubelet import (
+    GAME,
+    KubeletUnderTest,
+    folder_of_uid_1000,
+    running_kubelet,
+    write_image,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 
@@ -20,8 +26,18 @@ def as_uid_1000() -> bool:
 
 
 @pytest.fixture
-async def kubelet(tmp_path: Path, as_uid_1000: bool) -> AsyncIterator[KubeletUnderTest]:
+def folder(tmp_path: Path, as_uid_1000: bool) -> Iterator[Path]:
+    """Where the kubelet under test has its files."""
+    if not as_uid_1000:
+        yield tmp_path
+        return
+    with folder_of_uid_1000() as made:
+        yield made
+
+
+@pytest.fixture
+async def kubelet(folder: Path, as_uid_1000: bool) -> AsyncIterator[KubeletUnderTest]:
     description = {"command": ["bash", "./start.sh"], "workingDir": "/data", "env": {"MODE": "x"}}
-    image = write_image(tmp_path / "game", description, start_sh=GAME)
-    async with running_kubelet(tmp_path, {"game": image}, other_user=as_uid_1000) as running:
+    image = write_image(folder / "game", description, start_sh=GAME)
+    async with running_kubelet(folder, {"game": image}, other_user=as_uid_1000) as running:
         yield running

@@ -7,13 +7,14 @@ import os
 import pty
 import select
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.apiserver import RunningApiServer, kubectl_program
 from tests.support.apiserver import apiserver as apiserver
-from tests.support.kubelet import GAME, as_other_user, kubelet_program, write_image
+from tests.support.kubelet import AS_UID_1000, GAME, kubelet_program, write_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,33 +29,39 @@ def pod(name: str, **container: object) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
 
-@pytest.fixture(params=["root", "uid 1000"])
+@pytest.fixture(params=[False, True] if os.geteuid() == 0 else [False])
+def as_uid_1000(request: pytest.FixtureRequest) -> bool:
+    """Every test of this module runs privileged and unprivileged."""
+    as_other: bool = request.param
+    return as_other
+
+
+@pytest.fixture
 def cluster(
-    request: pytest.FixtureRequest, tmp_path: Path, apiserver: RunningApiServer
+    folder: Path, as_uid_1000: bool, apiserver: RunningApiServer
 ) -> Iterator[RunningApiServer]:
-    """An API server with a kubelet, run as root and as an ordinary user."""
-    prefix: list[str] = []
-    state = tmp_path / "kubelet"
-    state.mkdir()
+    """An API server with a kubelet."""
     description = {"command": ["bash", "./start.sh"], "workingDir": "/data"}
-    images = {"example.com/game:1": write_image(tmp_path / "game", description, start_sh=GAME)}
-    (tmp_path / "images.json").write_text(json.dumps(images))
-    (tmp_path / "token").write_text(apiserver.token)
-    if request.param == "uid 1000":
-        if os.geteuid() != 0:
-            pytest.skip("only root can become another user")
-        prefix = as_other_user(tmp_path)
-        os.chown(state, 1000, 1000)
-    arguments = [
-        *("--server", apiserver.url, "--ca", str(apiserver.ca_file)),
-        *("--token-file", str(tmp_path / "token"), "--images", str(tmp_path / "images.json")),
-        *("--stream-token-file", str(apiserver.kubelet_token_file)),
-        *("--state-directory", str(state), "--ready-file", str(state / "ready")),
-    ]
-    process = subprocess.Popen([*prefix, *kubelet_program(), *arguments])
+    images = {"example.com/game:1": write_image(folder / "game", description, start_sh=GAME)}
+    files = {
+        "images": json.dumps(images),
+        "token-file": apiserver.token,
+        "stream-token-file": apiserver.kubelet_token,
+        "ca": apiserver.ca_file.read_text(),
+    }
+    arguments = ["--server", apiserver.url, "--state-directory", str(folder / "state")]
+    for name, content in files.items():
+        (folder / name).write_text(content)
+        arguments += [f"--{name}", str(folder / name)]
+    ready = folder / "ready"
+    prefix = AS_UID_1000 if as_uid_1000 else ()
+    process = subprocess.Popen(
+        [*prefix, *kubelet_program(), *arguments, "--ready-file", str(ready)]
+    )
     try:
-        apiserver.kubectl("wait", "--for=create", "node/gamekeeper-local", "--timeout=15s")
-        apiserver.kubectl("wait", "--for=condition=Ready", "node/gamekeeper-local")
+        while not ready.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
         yield apiserver
     finally:
         process.terminate()
@@ -163,12 +170,11 @@ def test_a_bound_token_names_its_pod(cluster: RunningApiServer) -> None:
 
 
 def test_a_user_that_the_sandbox_cannot_have_is_a_clear_configuration_error(
-    cluster: RunningApiServer, request: pytest.FixtureRequest
+    cluster: RunningApiServer, as_uid_1000: bool
 ) -> None:
     name = "minecraft-0"
     cluster.kubectl("apply", "-f", "-", input=pod(name, securityContext={"runAsUser": 1234}))
-    unprivileged = "uid 1000" in request.node.name
-    if not unprivileged:
+    if not as_uid_1000:
         cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=10s")
         assert cluster.kubectl("exec", name, "--", "id", "-u").stdout == "1234\n"
         return
