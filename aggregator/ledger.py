@@ -75,10 +75,12 @@ class Ledger:
         self._keep(pod_uid, _Entry(accepted, now))
         return accepted.changed or returned
 
-    def repeat(self, pod_uid: str, now: float) -> None:
-        """Note that the agent sent its last report again: it is alive."""
+    def repeat(self, pod_uid: str, now: float) -> bool:
+        """Note that the agent sent its last report again; return whether it had been lost."""
+        returned = self.is_lost(pod_uid, now)
         if (entry := self._entries.get(pod_uid)) is not None:
             self._keep(pod_uid, _Entry(entry.accepted, now))
+        return returned
 
     def expect(self, pod_uid: str, now: float) -> None:
         """Start the patience with a pod that was not known before; later calls change nothing."""

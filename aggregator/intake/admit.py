@@ -12,14 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aggregator.ledger import Accepted
 from shared.protocol.paths import MAX_MESSAGE_CHARACTERS, MAX_PROBES, MAX_REPORT_STDERR_BYTES
 from shared.protocol.report import clean_result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from shared.protocol.report import ContainerReport, ProbeReport, Report
 
@@ -81,7 +81,7 @@ def admit(
         cleaned = _clean(report, now)
     except _Broken as broken:
         return broken.invalid
-    changed = last is None or _substance(last.report) != _substance(cleaned)
+    changed = last is None or _is_changed(last.report, cleaned)
     return Accepted(cleaned, now, changed)
 
 
@@ -89,43 +89,59 @@ def _order(report: Report) -> tuple[int, int]:
     return report.epoch, report.sequence
 
 
-def _substance(report: Report) -> tuple[object, ...]:
-    """Return what decisions read: verdicts and containers, without times, counters and stderr."""
+def _is_changed(former: Report, report: Report) -> bool:
+    """Tell whether what decisions read differs: not times of probes, counters, nor stderr."""
     return (
-        report.probes_revision,
-        tuple((c.name, c.running, c.started_at) for c in report.containers),
-        tuple((p.name, p.status, p.result, p.reason, p.message) for p in report.probes),
+        former.probes_revision != report.probes_revision
+        or former.containers != report.containers
+        or len(former.probes) != len(report.probes)
+        or any(
+            (p.name, p.status, p.result, p.reason, p.message)
+            != (q.name, q.status, q.result, q.reason, q.message)
+            for p, q in zip(former.probes, report.probes, strict=True)
+        )
     )
 
 
 def _clean(report: Report, now: datetime) -> Report:
+    """Return the report within its bounds; the very same one if it is already."""
+    latest = now + _CLOCK_SKEW
     _check_count(report.epoch, "epoch", least=0)
     _check_count(report.sequence, "sequence", least=1)
     _check_text(report.agent_version, "agentVersion", _MAX_WORD_CHARACTERS)
     _check_text(report.probes_revision, "probesRevision", _MAX_WORD_CHARACTERS)
-    _check_names((c.name for c in report.containers), "containers", _MAX_CONTAINERS)
-    _check_names((p.name for p in report.probes), "probes", MAX_PROBES)
+    _check_names([c.name for c in report.containers], "containers", _MAX_CONTAINERS)
+    _check_names([p.name for p in report.probes], "probes", MAX_PROBES)
+    changes: dict[str, Any] = {}
+    if _clean_time(report.sent_at, "sentAt", latest) is None:
+        changes["sent_at"] = now
     containers = tuple(
-        _clean_container(container, f"containers[{index}]", now)
+        _clean_container(container, f"containers[{index}]", latest)
         for index, container in enumerate(report.containers)
     )
     probes = tuple(
-        _clean_probe(probe, f"probes[{index}]", now) for index, probe in enumerate(report.probes)
+        _clean_probe(probe, f"probes[{index}]", latest) for index, probe in enumerate(report.probes)
     )
-    sent_at = _clean_time(report.sent_at, "sentAt", now) or now
-    if (sent_at, containers, probes) == (report.sent_at, report.containers, report.probes):
-        return report
-    return replace(report, sent_at=sent_at, containers=containers, probes=probes)
+    if not _all_same(containers, report.containers):
+        changes["containers"] = containers
+    if not _all_same(probes, report.probes):
+        changes["probes"] = probes
+    return replace(report, **changes) if changes else report
 
 
-def _clean_container(container: ContainerReport, path: str, now: datetime) -> ContainerReport:
-    started_at = _clean_time(container.started_at, f"{path}.startedAt", now)
-    if started_at == container.started_at:
+def _all_same(cleaned: Sequence[object], given: Sequence[object]) -> bool:
+    return all(new is old for new, old in zip(cleaned, given, strict=True))
+
+
+def _clean_container(container: ContainerReport, path: str, latest: datetime) -> ContainerReport:
+    started_at = _clean_time(container.started_at, f"{path}.startedAt", latest)
+    if started_at is container.started_at:
         return container
     return replace(container, started_at=started_at)
 
 
-def _clean_probe(probe: ProbeReport, path: str, now: datetime) -> ProbeReport:
+def _clean_probe(probe: ProbeReport, path: str, latest: datetime) -> ProbeReport:
+    """Return the probe within its bounds; the very same one if it is already, as nearly always."""
     _check_count(probe.runs, f"{path}.runs", least=0)
     _check_count(probe.consecutive, f"{path}.consecutive", least=0)
     if probe.exit_code is not None:
@@ -133,31 +149,21 @@ def _clean_probe(probe: ProbeReport, path: str, now: datetime) -> ProbeReport:
     duration = probe.duration_seconds
     if duration is not None and not (isfinite(duration) and duration >= 0):
         raise _Broken(f"{path}.durationSeconds", "must be a number of seconds, zero or more")
-    result = clean_result(probe.result)
-    reason = probe.reason[:_MAX_REASON_CHARACTERS]
-    message = " ".join(probe.message.split())[:MAX_MESSAGE_CHARACTERS]
-    stderr = _last_bytes(probe.stderr, MAX_REPORT_STDERR_BYTES)
-    started_at = _clean_time(probe.started_at, f"{path}.startedAt", now)
-    transition_at = _clean_time(probe.transition_at, f"{path}.transitionAt", now)
-    cleaned = (result, reason, message, stderr, started_at, transition_at)
-    if cleaned == (
-        probe.result,
-        probe.reason,
-        probe.message,
-        probe.stderr,
-        probe.started_at,
-        probe.transition_at,
-    ):
+    cleaned: dict[str, Any] = {
+        "result": clean_result(probe.result),
+        "reason": probe.reason[:_MAX_REASON_CHARACTERS],
+        "message": _one_line(probe.message),
+        "stderr": _last_bytes(probe.stderr, MAX_REPORT_STDERR_BYTES),
+        "started_at": _clean_time(probe.started_at, f"{path}.startedAt", latest),
+        "transition_at": _clean_time(probe.transition_at, f"{path}.transitionAt", latest),
+    }
+    if all(getattr(probe, name) == value for name, value in cleaned.items()):
         return probe
-    return replace(
-        probe,
-        result=result,
-        reason=reason,
-        message=message,
-        stderr=stderr,
-        started_at=started_at,
-        transition_at=transition_at,
-    )
+    return replace(probe, **cleaned)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:MAX_MESSAGE_CHARACTERS]
 
 
 def _last_bytes(text: str, most: int) -> str:
@@ -167,13 +173,13 @@ def _last_bytes(text: str, most: int) -> str:
     return encoded[-most:].decode(errors="ignore")
 
 
-def _clean_time(moment: datetime | None, path: str, now: datetime) -> datetime | None:
+def _clean_time(moment: datetime | None, path: str, latest: datetime) -> datetime | None:
     """Return the time, None if it comes from a clock that is plainly wrong."""
     if moment is None:
         return None
     if moment.tzinfo is None:
         raise _Broken(path, "must be a time with its offset, for example 2026-01-02T03:04:05Z")
-    return moment if _EARLIEST <= moment <= now + _CLOCK_SKEW else None
+    return moment if _EARLIEST <= moment <= latest else None
 
 
 def _check_count(value: int, path: str, *, least: int) -> None:
@@ -186,11 +192,11 @@ def _check_text(value: str, path: str, most: int) -> None:
         raise _Broken(path, f"must have at most {most} characters")
 
 
-def _check_names(names: Iterable[str], path: str, most: int) -> None:
+def _check_names(names: Sequence[str], path: str, most: int) -> None:
+    if len(names) > most:
+        raise _Broken(path, f"must be a list of at most {most} objects")
     seen: set[str] = set()
     for index, name in enumerate(names):
-        if index >= most:
-            raise _Broken(path, f"must be a list of at most {most} objects")
         if not 1 <= len(name) <= _MAX_NAME_CHARACTERS:
             bounds = f"must have 1 to {_MAX_NAME_CHARACTERS} characters"
             raise _Broken(f"{path}[{index}].name", bounds)

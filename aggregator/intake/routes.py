@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING, assert_never
 
@@ -63,7 +64,8 @@ class IntakePorts:
             does not know the pod, which is answered with 503 so that the agent comes again: right
             after a start the caches lag, and a report of a foreign pod must not fill the ledger.
         on_accepted: called with the pod's key (which is also its GameServer's) after a report was
-            accepted; `changed` says whether anything but times and counters differs.
+            accepted; `changed` says whether anything but times and counters differs, or the agent
+            had been lost.
         heartbeat_seconds: what agents are told.
         monotonic: seconds, for rates and silence.
     """
@@ -112,8 +114,7 @@ class ReportIntake:
             answer = await self._take(request)
         except _Refused as refused:
             return refused.response()
-        body = json.dumps(render(answer), separators=(",", ":"))
-        return web.Response(text=body, content_type="application/json")
+        return web.Response(body=_encode(answer), content_type="application/json")
 
     async def _take(self, request: web.Request) -> Answer:
         if request.content_type != "application/json":
@@ -153,14 +154,15 @@ class ReportIntake:
 
     def _admit(self, identity: PodIdentity, report: Report) -> None:
         ledger, now = self._ports.ledger, self._ports.monotonic()
+        key = ObjectKey(identity.namespace, identity.pod_name)
         outcome = admit(ledger.get(identity.pod_uid), report, utc_now())
         match outcome:
             case Accepted():
-                changed = ledger.accept(outcome, now)
-                key = ObjectKey(identity.namespace, identity.pod_name)
-                self._ports.on_accepted(key, changed)
+                self._ports.on_accepted(key, ledger.accept(outcome, now))
             case Duplicate():
-                ledger.repeat(identity.pod_uid, now)
+                # A repetition tells nothing new, except that a lost agent is back.
+                if ledger.repeat(identity.pod_uid, now):
+                    self._ports.on_accepted(key, True)
             case Stale(accepted_epoch):
                 message = "a newer report was accepted"
                 raise _Refused(409, Rejection("Stale", message, epoch=accepted_epoch))
@@ -170,11 +172,20 @@ class ReportIntake:
                 assert_never(outcome)
 
 
+@lru_cache(maxsize=256)
+def _encode(answer: Answer) -> bytes:
+    """Return the JSON of an answer; the agents of one set get the same one again and again."""
+    return json.dumps(render(answer), separators=(",", ":")).encode()
+
+
 async def _read(request: web.Request) -> bytes:
     """Return the body; a sender that trickles it is cut off."""
     if (request.content_length or 0) > MAX_REPORT_BYTES:
         raise _too_large()
     try:
+        if request.content.is_eof():
+            # It came with the headers, as nearly always: no timer is needed.
+            return await request.read()
         async with asyncio.timeout(_BODY_SECONDS):
             return await request.read()
     except web.HTTPRequestEntityTooLarge as error:

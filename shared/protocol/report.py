@@ -137,13 +137,16 @@ def parse_answer(body: Any) -> Answer:
     )
 
 
+_DROPPED = str.maketrans("", "", "\r\n|")
+
+
 def clean_result(raw: str) -> str:
     r"""Return a probe's output as the result that actions match.
 
     Without `\r`, `\n` and `|`, trimmed, at most 1024 bytes, cut at a character.
     Source: OpenKruise's pod probe marker drops the same characters.
     """
-    cleaned = raw.translate({ord(character): None for character in "\r\n|"}).strip()
+    cleaned = raw.translate(_DROPPED).strip()
     encoded = cleaned.encode()
     if len(encoded) <= MAX_RESULT_BYTES:
         return cleaned

@@ -110,12 +110,13 @@ async def test_only_a_change_is_said_to_be_one(http: TestClient, aggregator: Agg
     assert [changed for _, changed in aggregator.accepted] == [True, False, True]
 
 
+@pytest.mark.parametrize("sequence", [pytest.param(1, id="repetition"), pytest.param(2, id="next")])
 async def test_a_lost_agent_that_returns_is_looked_at_though_nothing_changed(
-    http: TestClient, aggregator: Aggregator
+    http: TestClient, aggregator: Aggregator, sequence: int
 ) -> None:
     await post(http, report(1, 1))
     aggregator.seconds = 31
-    await post(http, report(1, 2))
+    await post(http, report(1, sequence))
     assert [changed for _, changed in aggregator.accepted] == [True, True]
 
 

@@ -28,7 +28,8 @@ def test_an_agent_is_lost_after_three_heartbeats(heartbeat: float, patience: flo
     assert ledger.seconds_until_lost("u", 100) == patience
     assert not ledger.is_lost("u", 100 + patience - 0.1)
     assert ledger.is_lost("u", 100 + patience)
-    ledger.repeat("u", 100 + patience)
+    assert ledger.repeat("u", 100 + patience)
+    assert not ledger.repeat("u", 100 + patience)
     assert not ledger.is_lost("u", 100 + patience)
 
 
