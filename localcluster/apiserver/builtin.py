@@ -147,7 +147,8 @@ def _core() -> tuple[Resource, ...]:
         ),
         _stored(
             "", "v1", "nodes", "Node", printer=printers.NODE, short_names=("no",),
-            namespaced=False, subresources=STATUS, selectable_fields=("spec.unschedulable",),
+            namespaced=False, subresources=STATUS, status_at_creation=True,
+            selectable_fields=("spec.unschedulable",),
         ),
         _stored(
             "", "v1", "serviceaccounts", "ServiceAccount", printer=printers.SERVICE_ACCOUNT,

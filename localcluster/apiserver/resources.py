@@ -90,6 +90,7 @@ class Resource:
         subresources: beside the object itself: status, scale, log, exec, binding, token.
         custom: whether a CustomResourceDefinition made it.
         has_generation: whether metadata.generation counts changes of the specification.
+        status_at_creation: whether the creator may set the status too, as kubelets do for nodes.
         selectable_fields: dotted paths beside metadata.name and metadata.namespace.
         complete: prunes and defaults an object in place; returns the unknown fields it dropped.
         validate: new object and the one it replaces (None at creation) -> causes.
@@ -111,6 +112,7 @@ class Resource:
     subresources: tuple[str, ...] = ()
     custom: bool = False
     has_generation: bool = False
+    status_at_creation: bool = False
     selectable_fields: tuple[str, ...] = ()
     complete: Callable[[Object], list[str]] = _unchanged
     validate: Callable[[Object, Object | None], list[Cause]] = _no_causes

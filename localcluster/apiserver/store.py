@@ -2,7 +2,7 @@
 
 One counter numbers every write of every collection, so that a resourceVersion orders all writes.
 Each collection keeps its newest events; a watch resumes from there, and one that is too old is told
-so (410). An event's JSON is made once, however many watchers read it.
+so (410). An object's JSON is made once, however many watchers read it.
 
 NB: the counter starts at a number taken from the clock. A client that outlives a restart of this
 in-memory server then holds a version below the new window and gets 410, instead of silently missing
@@ -27,8 +27,8 @@ ObjectKey: TypeAlias = tuple[str, str]
 """(namespace, name); the namespace is empty for cluster-scoped objects."""
 EventType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 
-# A thousand events a second leave a client ten seconds to come back before it has to list again.
-HISTORY_EVENTS = 10_000
+# A thousand events a second leave a client five seconds to come back before it has to list again.
+HISTORY_EVENTS = 5_000
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +71,6 @@ class Event:
     type: EventType
     stored: Stored
     previous: Stored | None
-    _lines: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def line(self, shown_type: EventType, api_version: str) -> bytes:
         """Return the line of a watch response.
@@ -81,15 +80,12 @@ class Event:
                 DELETED.
             api_version: the served version.
         """
-        key = (shown_type, api_version)
-        line = self._lines.get(key)
-        if line is None:
-            line = b'{"type":"%s","object":%s}\n' % (
-                shown_type.encode(),
-                self.stored.encoded(api_version),
-            )
-            self._lines[key] = line
-        return line
+        return watch_line(shown_type, self.stored.encoded(api_version))
+
+
+def watch_line(shown_type: str, encoded: bytes) -> bytes:
+    """Return one line of a watch response around an object's JSON."""
+    return b'{"type":"%s","object":%s}\n' % (shown_type.encode(), encoded)
 
 
 class Collection:

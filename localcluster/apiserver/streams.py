@@ -72,10 +72,11 @@ class Streams:
         query = [(name, request.query[name]) for name in _LOG_OPTIONS if name in request.query]
         url = self._url("containerLogs", pod, request).with_query(query)
         try:
-            async with self._session.get(url, headers=self._headers()) as upstream:
-                return await _forward_body(request, upstream)
+            upstream = await self._session.get(url, headers=self._headers())
         except aiohttp.ClientConnectionError as error:
             raise errors.unavailable(f"the kubelet at {url.origin()} is away: {error}") from error
+        async with upstream:
+            return await _forward_body(request, upstream)
 
     async def execute(self, request: web.Request, target: Target) -> web.StreamResponse:
         """Answer `.../pods/NAME/exec` by joining two WebSockets.
@@ -155,8 +156,8 @@ async def _forward_body(
         async for chunk in upstream.content.iter_any():
             await response.write(chunk)
         await response.write_eof()
-    except ConnectionResetError:
-        # Ctrl-C in `kubectl logs -f`.
+    except (ConnectionResetError, aiohttp.ClientError):
+        # Ctrl-C in `kubectl logs -f`, or the kubelet ended: the log is over either way.
         return response
     return response
 
@@ -184,7 +185,9 @@ async def _pass_on(
                 await sink.send_str(message.data)
             else:
                 if message.type is aiohttp.WSMsgType.CLOSE:
-                    code, reason = message.data, (message.extra or "").encode()
+                    # A close frame may come without a code.
+                    code = message.data or aiohttp.WSCloseCode.OK.value
+                    reason = (message.extra or "").encode()
                 break
     except ConnectionResetError:
         # One of the two is gone; closing tells the other.

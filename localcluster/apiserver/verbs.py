@@ -116,7 +116,7 @@ class Verbs:
             meta["namespace"] = namespace
         if resource.has_generation:
             meta["generation"] = 1
-        if "status" in resource.subresources:
+        if "status" in resource.subresources and not resource.status_at_creation:
             obj.pop("status", None)
         warnings = _complete(resource, obj, options)
         self._validate(resource, obj, None)

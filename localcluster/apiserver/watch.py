@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from localcluster.apiserver.errors import ApiError
 from localcluster.apiserver.objects import Object, encode
+from localcluster.apiserver.store import HISTORY_EVENTS, watch_line
 from localcluster.apiserver.tables import IncludeObject, bookmark_table, table
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ BOOKMARK_SECONDS = 60.0
 # The real server ends a watch between 30 and 60 minutes; clients watch again from where they are.
 DEFAULT_TIMEOUT_SECONDS = 1800.0
 # As many as the history holds: who is further behind could not resume either.
-QUEUE_EVENTS = 10_000
+QUEUE_EVENTS = HISTORY_EVENTS
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
 Encoder: TypeAlias = "Callable[[EventType, Event | Stored], bytes]"
@@ -169,8 +170,7 @@ class Watch:
 
     def _encoded(self, event_type: EventType, stored: Stored) -> bytes:
         if self._form.include is None:
-            encoded = stored.encoded(self._resource.api_version)
-            return b'{"type":"%s","object":%s}\n' % (event_type.encode(), encoded)
+            return watch_line(event_type, stored.encoded(self._resource.api_version))
         obj = stored.presented(self._resource.api_version)
         metadata = {"resourceVersion": obj["metadata"]["resourceVersion"]}
         return _line(
@@ -202,4 +202,4 @@ def transition(selector: Selector, event: Event) -> EventType | None:
 
 
 def _line(event_type: str, obj: Object) -> bytes:
-    return encode({"type": event_type, "object": obj}) + b"\n"
+    return watch_line(event_type, encode(obj))

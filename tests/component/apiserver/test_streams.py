@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
+import termios
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +39,7 @@ class FakeKubelet:
     def __init__(self) -> None:
         self.asked: list[tuple[str, list[tuple[str, str]], str]] = []
         self.release = asyncio.Event()
+        self.left = asyncio.Event()
 
     def _remember(self, request: web.Request) -> None:
         token = request.headers.get("Authorization", "")
@@ -57,7 +62,16 @@ class FakeKubelet:
         socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io",))
         await socket.prepare(request)
         command = request.query.getall("command")
-        if command[0] == "cat":
+        if command[0] == "hang":
+            await socket.send_bytes(b"\x01started\n")
+            assert (await socket.receive()).type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
+            self.left.set()
+            return socket
+        if command[0] == "size":
+            # Channel 4 carries the size of the terminal.
+            size = (await socket.receive()).data
+            await socket.send_bytes(b"\x01" + size)
+        elif command[0] == "cat":
             async for message in socket:
                 assert message.type is WSMsgType.BINARY
                 if message.data == b"\xff\x00":  # stdin is closed
@@ -110,10 +124,6 @@ async def kubelet(apiserver: RunningApiServer) -> AsyncIterator[FakeKubelet]:
         },
     }
     apiserver.kubectl("create", "-f", "-", input=json.dumps(node))
-    patch = json.dumps({"status": node["status"]})
-    apiserver.kubectl(
-        "patch", "node", "node-1", "--subresource=status", "--type=merge", "-p", patch
-    )
     apiserver.kubectl("create", "-f", "-", input=POD)
     yield fake
     fake.release.set()
@@ -223,11 +233,60 @@ async def test_what_cannot_be_streamed_is_refused_with_a_clear_line(
 async def test_a_kubelet_that_is_away_is_a_503(
     apiserver: RunningApiServer, kubelet: FakeKubelet
 ) -> None:
-    status = {"status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 1}}}}
-    patch = json.dumps(status)
-    apiserver.kubectl(
-        "patch", "node", "node-1", "--subresource=status", "--type=merge", "-p", patch
-    )
+    set_status(apiserver, {"daemonEndpoints": {"kubeletEndpoint": {"Port": 1}}})
     code, out, err = await _kubectl(apiserver, "logs", "game")
     assert (code, out) == (1, "")
     assert "the kubelet at http://127.0.0.1:1 is away" in err
+
+
+async def test_a_client_that_goes_away_ends_the_exec_at_the_kubelet(
+    apiserver: RunningApiServer, kubelet: FakeKubelet
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(kubectl_program(), "exec", "game", "--", "hang"),
+        env=apiserver.environment(),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"started\n"
+    process.kill()
+    await asyncio.wait_for(kubelet.left.wait(), 5)
+    await process.wait()
+
+
+async def test_exec_with_a_terminal_passes_its_size(
+    apiserver: RunningApiServer, kubelet: FakeKubelet
+) -> None:
+    terminal, inside = pty.openpty()
+    termios.tcsetwinsize(terminal, (31, 97))
+    process = await asyncio.create_subprocess_exec(
+        *(kubectl_program(), "exec", "-it", "game", "--", "size"),
+        env=apiserver.environment(),
+        stdin=inside,
+        stdout=inside,
+    )
+    try:
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        out = os.read(terminal, 4096)
+    finally:
+        os.close(terminal)
+        os.close(inside)
+    assert json.loads(out[out.index(b"{") :]) == {"Width": 97, "Height": 31}
+    assert ("tty", "true") in kubelet.asked[0][1]
+
+
+async def test_an_open_exec_does_not_hold_up_the_end_of_the_server(
+    apiserver: RunningApiServer, kubelet: FakeKubelet
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(kubectl_program(), "exec", "game", "--", "hang"),
+        env=apiserver.environment(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    begun = time.monotonic()
+    assert await asyncio.to_thread(apiserver.stop) == 0
+    assert time.monotonic() - begun < 1
+    await process.communicate()
