@@ -26,6 +26,8 @@ DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
 DEFAULT_GRACE_SECONDS = 30
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _MUTABLE_SPEC = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds")
+# YAML 1.1 reads an unquoted `n` or `off` as a boolean: such a node name must not be stored.
+_TEXTS = ("nodeName", "hostname", "subdomain", "serviceAccountName", "schedulerName")
 _UPDATE_RULE = (
     "pod updates may not change fields other than "
     "`spec.containers[*].image`,`spec.initContainers[*].image`,"
@@ -64,7 +66,7 @@ def validate(pod: Object, old: Object | None) -> list[Cause]:
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         return [required("spec")]
-    causes = _container_causes(spec)
+    causes = [*_text_causes(spec, _TEXTS, "spec"), *_container_causes(spec)]
     if spec.get("restartPolicy") not in _RESTART_POLICIES:
         causes.append(
             unsupported_value("spec.restartPolicy", spec.get("restartPolicy"), _RESTART_POLICIES)
@@ -152,6 +154,26 @@ def _container_causes(spec: Object) -> list[Cause]:
     return causes
 
 
+def _text_causes(obj: Object, names: tuple[str, ...], path: str) -> list[Cause]:
+    """Return the fields that YAML made into something else than the string they must be."""
+    return [
+        invalid_value(f"{path}.{name}", obj[name], "must be a string; put quotes around it")
+        for name in names
+        if not isinstance(obj.get(name), str | None)
+    ]
+
+
+def _env_causes(container: Object, path: str) -> list[Cause]:
+    causes: list[Cause] = []
+    for index, variable in enumerate(container.get("env") or []):
+        field = f"{path}.env[{index}]"
+        if not isinstance(variable, dict) or not variable.get("name"):
+            causes.append(required(f"{field}.name"))
+        else:
+            causes += _text_causes(variable, ("name", "value"), field)
+    return causes
+
+
 def _one_container_causes(container: Any, path: str, seen: set[str]) -> list[Cause]:
     if not isinstance(container, dict):
         return [invalid_value(path, container, "must be an object")]
@@ -172,7 +194,7 @@ def _one_container_causes(container: Any, path: str, seen: set[str]) -> list[Cau
             isinstance(value, list) and all(isinstance(word, str) for word in value)
         ):
             causes.append(invalid_value(f"{path}.{key}", value, "must be an array of strings"))
-    return causes
+    return [*causes, *_env_causes(container, path)]
 
 
 def _frozen(spec: Object) -> Object:
