@@ -180,3 +180,20 @@ async def test_an_interactive_shell_and_the_job_it_leaves(kubelet: KubeletUnderT
         == "      1 sleep 4321\n"
     )
     assert "5432" not in await kubelet.shell("game-0", "ps -eo args")
+
+
+async def test_a_client_that_leaves_hangs_up_its_terminal(kubelet: KubeletUnderTest) -> None:
+    await start(kubelet)
+    headers = {"Authorization": f"Bearer {STREAM_TOKEN}"}
+    query = "command=/bin/bash&command=--norc&stdin=true&stdout=true&tty=true"
+    url = f"{kubelet.stream_url}/exec/default/game-0/main?{query}"
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.ws_connect(url, protocols=("v5.channel.k8s.io",)) as socket,
+    ):
+        terminal = Terminal(socket)
+        await terminal.type("echo he''re\r")
+        await terminal.until("here")
+
+    gone = "while ps -eo args | grep -q '^/bin/bash --nor[c]'; do sleep 0.02; done; echo gone"
+    assert await kubelet.shell("game-0", gone) == "gone\n"
