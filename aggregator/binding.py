@@ -23,17 +23,17 @@ def owner_pod_uid(server: GameServer) -> str:
     return next(owners, "")
 
 
-def speaks_for(server: GameServer, pod: Pod) -> bool:
-    """Tell whether the spec of `server` counts for `pod`."""
+def speaks_for(server: GameServer, pod_uid: str) -> bool:
+    """Tell whether the spec of `server` counts for the pod of its name with this uid."""
     owner = owner_pod_uid(server)
     if owner:
-        return owner == pod.metadata.uid
+        return owner == pod_uid
     claim = server.spec.deletion
-    return claim is None or claim.pod_uid in ("", pod.metadata.uid)
+    return claim is None or claim.pod_uid in ("", pod_uid)
 
 
 def claim_on(server: GameServer | None, pod: Pod) -> DeletionReason | None:
     """Return the reason of the claim on this very pod, None without one."""
-    if server is None or server.spec.deletion is None or not speaks_for(server, pod):
+    if server is None or server.spec.deletion is None or not speaks_for(server, pod.metadata.uid):
         return None
     return server.spec.deletion.reason

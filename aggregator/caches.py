@@ -20,24 +20,14 @@ if TYPE_CHECKING:
     from shared.api.gameserverset import GameServerSet
 
 _OWNER_UID = "owner-uid"
-_OWNER_NAME = "owner-name"
 
 
 def _index_pod(pod: Pod) -> list[str]:
     return [pod.controller_uid] if pod.controller_uid else []
 
 
-def _index_server(server: GameServer) -> list[ObjectKey]:
-    owner = server.metadata.labels.get(names.OWNER_LABEL)
-    return [ObjectKey(server.metadata.namespace, owner)] if owner else []
-
-
 def _pods() -> Store[Pod]:
     return Store({_OWNER_UID: _index_pod})
-
-
-def _servers() -> Store[GameServer]:
-    return Store({_OWNER_NAME: _index_server})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +36,7 @@ class Caches:
 
     ledger: Ledger
     sets: Store[GameServerSet] = field(default_factory=Store)
-    servers: Store[GameServer] = field(default_factory=_servers)
+    servers: Store[GameServer] = field(default_factory=Store)
     pods: Store[Pod] = field(default_factory=_pods)
 
     def set_of(self, pod: Pod) -> GameServerSet | None:
@@ -60,11 +50,6 @@ class Caches:
     def pods_of(self, owner: GameServerSet) -> list[Pod]:
         """Return the pods that a set controls, terminating ones included."""
         return self.pods.by_index(_OWNER_UID, owner.metadata.uid)
-
-    def servers_of(self, owner: GameServerSet) -> list[GameServer]:
-        """Return the GameServers of a set, by their label."""
-        key = ObjectKey(owner.metadata.namespace, owner.metadata.name)
-        return self.servers.by_index(_OWNER_NAME, key)
 
 
 def set_key(pod_or_server: Pod | GameServer) -> ObjectKey | None:

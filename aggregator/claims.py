@@ -39,12 +39,16 @@ async def claim(
         False when the server is gone or changed its mind: plan again.
     """
     deletion = {"reason": reason, "podUid": pod_uid, "at": render_time(now)}
+    label = patch.add(patch.pointer("metadata", "labels", names.DELETING_LABEL), "true")
+    if not server.metadata.labels:
+        # A person removed them all, and an `add` needs its parent.
+        label = patch.add("/metadata/labels", {names.DELETING_LABEL: "true"})
     operations = patch.JsonPatch(
         (
             patch.test("/metadata/uid", server.metadata.uid),
             patch.test("/spec/opsState", server.spec.ops_state),
             patch.add("/spec/deletion", deletion),
-            patch.add(patch.pointer("metadata", "labels", names.DELETING_LABEL), "true"),
+            label,
         )
     )
     key = ObjectKey(server.metadata.namespace, server.metadata.name)
@@ -55,10 +59,13 @@ async def claim(
     return True
 
 
-async def delete_claimed(client: KubeClient, key: ObjectKey, pod_uid: str) -> None:
-    """Delete the pod of a claimed server; that it is gone already is success.
+async def delete_claimed(client: KubeClient, key: ObjectKey, pod_uid: str) -> bool:
+    """Delete the pod of a claimed server.
+
+    Returns:
+        False when it was gone already, which is success: but no event will tell of it any more.
 
     Raises:
         Conflict: the name belongs to another pod by now, which stays.
     """
-    await client.delete(PODS, key, uid=pod_uid)
+    return await client.delete(PODS, key, uid=pod_uid)

@@ -8,6 +8,7 @@ from aggregator.gameserver.apply import Applier
 from aggregator.gameserver.plan import Observed, PatchServer, plan
 from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
+from aggregator.kube.resources import GAMESERVERS
 from shared.clock import monotonic_seconds, utc_now
 from shared.protocol.paths import AGENT_CONTAINER_NAME
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from aggregator.kube.events import EventRecorder
     from aggregator.kube.resources import ObjectKey
     from aggregator.kube.transport import KubeClient
+    from shared.api.gameserver import GameServer
 
 
 # A timer never fires early by more than this, so one that is due now is asked again at once.
@@ -28,6 +30,7 @@ class GameServerReconciler:
     """Brings the GameServer, its status and its pod's labels to what was observed and reported."""
 
     def __init__(self, client: KubeClient, events: EventRecorder, caches: Caches) -> None:
+        self._client = client
         self._applier = Applier(client, events)
         self._caches = caches
         self._own_writes = OwnWrites()
@@ -41,8 +44,7 @@ class GameServerReconciler:
             self._remembered_at.pop(key, None)
             self._own_writes.forget(key)
             return Result()
-        version = server.metadata.resource_version if server is not None else None
-        if self._own_writes.is_stale(key, version, monotonic_seconds()):
+        if await self._is_stale(key, server):
             # The event that shows our own last write adds the key again.
             return Result()
         decision = plan(observed)
@@ -56,6 +58,20 @@ class GameServerReconciler:
         due = decision.requeue_after
         waits = [due.total_seconds() if due is not None else None, self._until_lost(observed)]
         return Result(min((wait for wait in waits if wait is not None), default=None))
+
+    async def _is_stale(self, key: ObjectKey, server: GameServer | None) -> bool:
+        """Tell whether the cache does not show our own last write yet.
+
+        An absent object is either newer than the cache or deleted since. No event would come for
+        the second, and a new pod of that name would stay without its GameServer: so ask.
+        """
+        version = server.metadata.resource_version if server is not None else None
+        if not self._own_writes.is_stale(key, version, monotonic_seconds()):
+            return False
+        if server is None and await self._client.get(GAMESERVERS, key) is None:
+            self._own_writes.forget(key)
+            return False
+        return True
 
     def _until_lost(self, observed: Observed) -> float | None:
         """Return when silence of the agent would become news: no event tells of it."""

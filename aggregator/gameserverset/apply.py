@@ -56,6 +56,32 @@ class Applier:
         self._expectations = expectations
         self._trust = trust
         self._agent = agent
+        # By set: its servers whose claim may be written although the run that wrote it failed.
+        self._uncertain: dict[ObjectKey, set[ObjectKey]] = {}
+
+    def forget(self, owner: ObjectKey) -> None:
+        """Forget a set that is gone."""
+        self._uncertain.pop(owner, None)
+
+    async def claims_are_shown(self, observed: Observed) -> bool:
+        """Tell whether the cache shows the claims of a run that failed; else its event will come.
+
+        A claim whose answer was lost, or whose pod could not be deleted, may be written. Who
+        decides without it takes a second victim as soon as another server looks better.
+
+        Raises:
+            AppError: the API server could not be asked.
+        """
+        owner = _key(observed.owner)
+        for key in sorted(self._uncertain.get(owner, ())):
+            stored = await self._client.get(GAMESERVERS, key)
+            server = observed.servers.get(key.name)
+            if stored is not None and server is not None:
+                version = server.metadata.resource_version
+                if version != stored["metadata"]["resourceVersion"]:
+                    return False
+            self._uncertain[owner].discard(key)
+        return True
 
     async def scale(self, observed: Observed, plan: Plan) -> None:
         """Claim, delete and create.
@@ -64,7 +90,7 @@ class Applier:
             AppError: the first failure; everything that could be done was done.
         """
         owner = observed.owner
-        key = ObjectKey(owner.metadata.namespace, owner.metadata.name)
+        key = _key(owner)
         deletions: list[Job] = [
             self._claim_and_delete(key, observed, chosen) for chosen in plan.scale.claims
         ]
@@ -87,31 +113,33 @@ class Applier:
             "resourceVersion": owner.metadata.resource_version,
         }
         body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        key = ObjectKey(owner.metadata.namespace, owner.metadata.name)
         patch = MergePatch({"metadata": metadata, "status": body})
-        stored = await self._client.patch(GAMESERVERSETS, key, patch, "status")
+        stored = await self._client.patch(GAMESERVERSETS, _key(owner), patch, "status")
         return str(stored["metadata"]["resourceVersion"])
 
     def _claim_and_delete(self, owner: ObjectKey, observed: Observed, chosen: Claim) -> Job:
         async def run() -> None:
-            name = server_name(owner.name, chosen.server.id)
-            server = observed.servers.get(name)
+            key = ObjectKey(owner.namespace, server_name(owner.name, chosen.server.id))
+            server = observed.server_of(key.name, chosen.server.pod_uid)
             if server is None:
                 # Its GameServer is being created; the event of that brings the set back here.
                 return
+            # Before the first request: a crash of this run must leave it behind, too.
+            self._uncertain.setdefault(owner, set()).add(key)
             if not await claim(
                 self._client, server, chosen.server.pod_uid, chosen.reason, observed.now
             ):
-                raise Conflict("ServerChanged", f"{name} changed before it could be claimed")
-            reference = ObjectReference(
-                GAMESERVERS, ObjectKey(owner.namespace, name), server.metadata.uid
-            )
+                self._uncertain[owner].discard(key)
+                raise Conflict("ServerChanged", f"{key.name} changed before it could be claimed")
+            reference = ObjectReference(GAMESERVERS, key, server.metadata.uid)
             message = (
                 f"chosen for deletion ({chosen.reason}): opsState {server.spec.ops_state}, "
                 f"deletionPriority {chosen.server.deletion_priority}, id {chosen.server.id}"
             )
             self._events.record(reference, "Normal", names.REASON_CLAIMED, message)
             await self._delete(owner, chosen.server)()
+            # From here on the expected deletion holds the next decision back.
+            self._uncertain[owner].discard(key)
 
         return run
 
@@ -120,10 +148,13 @@ class Applier:
             key = ObjectKey(owner.namespace, server_name(owner.name, server.id))
             self._expectations.expect_deletion(owner, server.pod_uid, monotonic_seconds())
             try:
-                await delete_claimed(self._client, key, server.pod_uid)
+                existed = await delete_claimed(self._client, key, server.pod_uid)
             except AppError:
                 self._expectations.observed_deletion(owner, server.pod_uid)
                 raise
+            if not existed:
+                # The cache may have shown that before we expected it: nothing more will come.
+                self._expectations.observed_deletion(owner, server.pod_uid)
 
         return run
 
@@ -146,7 +177,10 @@ class Applier:
     def _tell_refusal(self, owner: GameServerSet, failures: Sequence[AppError]) -> None:
         if not failures:
             return
-        key = ObjectKey(owner.metadata.namespace, owner.metadata.name)
-        reference = ObjectReference(GAMESERVERSETS, key, owner.metadata.uid)
+        reference = ObjectReference(GAMESERVERSETS, _key(owner), owner.metadata.uid)
         message = f"cannot create pods: {failures[0].message}"
         self._events.record(reference, "Warning", names.REASON_FAILED_CREATE, message)
+
+
+def _key(owner: GameServerSet) -> ObjectKey:
+    return ObjectKey(owner.metadata.namespace, owner.metadata.name)

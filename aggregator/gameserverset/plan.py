@@ -46,6 +46,11 @@ class Observed:
     servers: Mapping[str, GameServer]
     now: datetime
 
+    def server_of(self, name: str, pod_uid: str) -> GameServer | None:
+        """Return the GameServer that speaks for this very pod; state never leaks to a successor."""
+        server = self.servers.get(name)
+        return server if server is not None and speaks_for(server, pod_uid) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -66,7 +71,9 @@ def plan(observed: Observed) -> Plan:
     """Return what to do for one set."""
     owner = observed.owner
     reserved, id_problems = parse_reserve_list(owner.spec.reserve_game_server_ids)
-    found = [(pod, _server_of(pod, observed)) for pod in observed.pods]
+    found = [
+        (pod, observed.server_of(pod.metadata.name, pod.metadata.uid)) for pod in observed.pods
+    ]
     servers = [
         _describe(pod, server, id_)
         for pod, server in found
@@ -89,12 +96,6 @@ def plan(observed: Observed) -> Plan:
         plan_status(owner, members, conditions, observed.now),
         next_availability(owner, members, observed.now),
     )
-
-
-def _server_of(pod: Pod, observed: Observed) -> GameServer | None:
-    """Return the GameServer that speaks for this very pod; a state never leaks to a successor."""
-    server = observed.servers.get(pod.metadata.name)
-    return server if server is not None and speaks_for(server, pod) else None
 
 
 def _describe(pod: Pod, server: GameServer | None, id_: int) -> Server:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from aggregator.gameserverset.plan import Observed, Plan, plan
 from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
+from aggregator.kube.resources import ObjectKey
 from shared.clock import monotonic_seconds, utc_now
 
 if TYPE_CHECKING:
     from aggregator.caches import Caches
     from aggregator.gameserverset.apply import Applier
     from aggregator.kube.expectations import Expectations
-    from aggregator.kube.resources import ObjectKey
     from shared.api.gameserverset import GameServerSet
 
 # A set of a thousand servers changes all the time; its status is written at most this often.
@@ -35,6 +35,7 @@ class GameServerSetReconciler:
         owner = self._caches.sets.get(key)
         if owner is None:
             self._expectations.forget(key)
+            self._applier.forget(key)
             self._own_writes.forget(key)
             self._status_written_at.pop(key, None)
             return Result()
@@ -45,6 +46,8 @@ class GameServerSetReconciler:
             # The event that shows our own writes adds the key again.
             return Result()
         observed = self._observe(owner)
+        if not await self._applier.claims_are_shown(observed):
+            return Result(STATUS_INTERVAL_SECONDS)
         decision = plan(observed)
         try:
             await self._applier.scale(observed, decision)
@@ -56,11 +59,14 @@ class GameServerSetReconciler:
         return Result(min((each for each in waits if each is not None), default=None))
 
     def _observe(self, owner: GameServerSet) -> Observed:
-        servers = self._caches.servers_of(owner)
+        # By name and not by label: a label that a person removed must not hide a server.
+        pods = self._caches.pods_of(owner)
+        keys = [ObjectKey(pod.metadata.namespace, pod.metadata.name) for pod in pods]
+        servers = {key.name: self._caches.servers.get(key) for key in keys}
         return Observed(
             owner=owner,
-            pods=self._caches.pods_of(owner),
-            servers={server.metadata.name: server for server in servers},
+            pods=pods,
+            servers={name: server for name, server in servers.items() if server is not None},
             now=utc_now(),
         )
 

@@ -70,7 +70,7 @@ CLAIM = {"reason": "ScaleDown", "podUid": "pod-0"}
     ],
 )
 def test_a_server_speaks_for_one_pod(server, speaks, claimed):
-    assert (speaks_for(server, pod()), claim_on(server, pod())) == (speaks, claimed)
+    assert (speaks_for(server, "pod-0"), claim_on(server, pod())) == (speaks, claimed)
 
 
 def test_no_server_has_no_claim_and_the_set_is_no_pod():
