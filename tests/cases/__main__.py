@@ -23,6 +23,18 @@ def _run(kind: str, case: dict[str, Any]) -> CaseOutcome:
         return CaseOutcome(case.get("case", "?"), case.get("note", ""), "an answer", repr(error))
 
 
+def _read(file: Path) -> list[dict[str, Any]]:
+    """Return the cases of a file.
+
+    Raises:
+        OSError, ValueError: there are none in it.
+    """
+    match json.loads(file.read_text()):
+        case {"cases": list(cases)} if all(isinstance(case, dict) for case in cases):
+            return cases
+    raise ValueError('it must be an object with a list "cases" of objects')
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the cases of one file and print each that fails, with expected and actual."""
     parser = argparse.ArgumentParser(prog="python -m tests.cases", description=__doc__)
@@ -30,8 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path)
     options = parser.parse_args(arguments)
     try:
-        cases: list[dict[str, Any]] = json.loads(options.file.read_text())["cases"]
-    except (OSError, ValueError, KeyError) as error:
+        cases = _read(options.file)
+    except (OSError, ValueError) as error:
         print(f"{options.file}: no file of cases: {error!r}", file=sys.stderr)
         return 2
     outcomes = [_run(options.kind, case) for case in cases]
