@@ -6,26 +6,17 @@ that a typing mistake cannot silently keep a default.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.address import BaseUrl, family_of, is_loopback, parse_base_url
+from shared.environment import is_service_link
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _PREFIX = "GAMEKEEPER_"
-
-# Kubernetes adds variables for every Service of the namespace, in Docker's link format. A Service
-# named `gamekeeper-reports` yields GAMEKEEPER_REPORTS_PORT_443_TCP_ADDR and the like; they are not
-# ours. Source: kubernetes.io/docs/tutorials/services/connect-applications-service (environment
-# variables).
-_SERVICE_LINK = re.compile(
-    r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$"
-)
-_SERVICE_LINK_VALUE = re.compile(r"^(tcp|udp|sctp)://")
 
 # The marker of a container that a template may put into every container of the pod (see
 # exec/resolve.py).
@@ -70,7 +61,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     given = {
         name: value
         for name, value in environment.items()
-        if name.startswith(_PREFIX) and name not in _IGNORED and not _is_service_link(name, value)
+        if name.startswith(_PREFIX) and name not in _IGNORED and not is_service_link(name, value)
     }
     for name in sorted(given):
         if name not in _VARIABLES:
@@ -87,10 +78,6 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     if not settings.ca_file and any(url.tls for url in settings.report_urls):
         raise InvalidInput("GAMEKEEPER_CA_FILE", "is required with an https report URL")
     return settings
-
-
-def _is_service_link(name: str, value: str) -> bool:
-    return bool(_SERVICE_LINK.search(name) or _SERVICE_LINK_VALUE.match(value))
 
 
 def _text(name: str, value: str) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from shared.environment import is_service_link
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     given = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environment.items()
-        if name.startswith(PREFIX) and value
+        if name.startswith(PREFIX) and value and not is_service_link(name, value)
     }
     try:
         return Settings.model_validate(given)

@@ -8,7 +8,7 @@ from aggregator.claims import claim, delete_claimed
 from aggregator.gameserverset.ids import server_name
 from aggregator.gameserverset.pod import render_pod, wants_agent
 from aggregator.kube.batch import run_batch, run_slow_start
-from aggregator.kube.errors import AlreadyExists, Conflict
+from aggregator.kube.errors import AlreadyExists, Conflict, Rejected
 from aggregator.kube.patch import MergePatch
 from aggregator.kube.resources import (
     GAMESERVERS,
@@ -19,7 +19,7 @@ from aggregator.kube.resources import (
 )
 from shared.api import names
 from shared.clock import monotonic_seconds
-from shared.errors import AppError
+from shared.errors import AppError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -168,6 +168,10 @@ class Applier:
             except AlreadyExists:
                 # Ours, from a lost response, or somebody else's: the cache will tell.
                 self._expectations.observed_creation(key, name)
+            except Rejected as error:
+                self._expectations.observed_creation(key, name)
+                # A quota is lifted, an admission rule changed, without a word to us.
+                raise TransientError(error.reason, error.message) from error
             except AppError:
                 self._expectations.observed_creation(key, name)
                 raise

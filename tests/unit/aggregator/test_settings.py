@@ -51,6 +51,17 @@ def test_texts_become_the_types_of_the_fields() -> None:
     ) == (("https://a:1", "https://b:2"), 0, 2.5, 8)
 
 
+def test_variables_that_kubernetes_makes_for_services_are_no_settings() -> None:
+    links = {
+        "GAMEKEEPER_SERVICE_HOST": "10.0.0.1",
+        "GAMEKEEPER_SERVICE_PORT_HTTPS": "443",
+        "GAMEKEEPER_PORT": "tcp://10.0.0.1:443",
+        "GAMEKEEPER_REPORTS_PORT_443_TCP_ADDR": "10.0.0.1",
+        "GAMEKEEPER_REPORT_PORT": "tcp://10.0.0.1:8443",
+    }
+    assert read_settings(LEAST | links) == read_settings(LEAST)
+
+
 def test_without_tls_reports_are_taken_on_loopback_only() -> None:
     plain = {
         name: value for name, value in LEAST.items() if not name.startswith("GAMEKEEPER_REPORT_TLS")

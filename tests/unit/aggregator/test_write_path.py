@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from aggregator.kube.errors import Conflict, TransientError, Unavailable
+from aggregator.kube.errors import Conflict, Rejected, TransientError, Unavailable
 from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
 from shared.api import names
 from tests.support.builders import game_server_set, probe_report, quality
@@ -313,7 +313,15 @@ async def test_a_set_that_is_being_deleted_is_left_alone(clock):
     assert world.cluster.writes == []
 
 
-@pytest.mark.parametrize("error", [TransientError("Quota", "exceeded quota: pods=1")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransientError("Quota", "exceeded quota: pods=1"),
+        # No retry would be right for what is wrong with the pod; a quota is lifted without a word.
+        Rejected("Forbidden", "exceeded quota: pods=1", 403),
+    ],
+    ids=["transient", "rejected"],
+)
 async def test_refused_creations_stop_early_are_told_and_the_status_says_what_is_there(
     clock, error
 ):
