@@ -15,5 +15,5 @@ _SERVICE_LINK_VALUE = re.compile(r"^(tcp|udp|sctp)://")
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Tell whether Kubernetes made a variable, for a Service whose name begins like our settings."""
+    """Tell whether Kubernetes made a variable, for a Service that is named like our settings."""
     return bool(_SERVICE_LINK.search(name) or _SERVICE_LINK_VALUE.match(value))
