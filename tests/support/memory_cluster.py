@@ -7,7 +7,7 @@ It adds to FakeKubeClient what appliers rely on. Pods terminate in two steps, as
 import asyncio
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jsonpatch
@@ -28,13 +28,17 @@ class Crash(Exception):  # noqa: N818 - it is no error of the code under test
 
 @dataclass(frozen=True)
 class Write:
-    """A write that was asked for: `body` is an object or a patch, None for a deletion."""
+    """A write that was asked for by `writer`.
+
+    `body` is an object, a merge patch or the operations of a JSON patch; None for a deletion.
+    """
 
     verb: str
     kind: str
     name: str
     subresource: str | None = None
     body: Any = None
+    writer: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class MemoryCluster(FakeKubeClient):
     Attributes:
         writes: that were asked for, also those that failed.
         fault: at most one.
+        writer: who the writes are from, as the test says.
         on_write: called before each write with what is asked for: others do something meanwhile.
     """
 
@@ -72,6 +77,7 @@ class MemoryCluster(FakeKubeClient):
         self.writes: list[Write] = []
         self.fault = fault
         self.on_write: Callable[[Write], None] = lambda _: None
+        self.writer = ""
         self.created: list[str] = []
         self.deleted: list[str] = []
 
@@ -159,7 +165,7 @@ class MemoryCluster(FakeKubeClient):
 
     async def _write(self, write: Write, effect: Callable[[], Any]) -> Any:
         number = len(self.writes)
-        self.writes.append(write)
+        self.writes.append(replace(write, writer=self.writer))
         # As with a network, others get a turn.
         await asyncio.sleep(0)
         self.on_write(write)

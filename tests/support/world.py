@@ -23,6 +23,7 @@ from aggregator.ledger import Accepted, Ledger
 from aggregator.pods import decode_pod
 from shared.api.gameserver import GameServer
 from shared.api.gameserverset import GameServerSet
+from shared.api.ownership import Writer
 from shared.errors import TransientError
 from tests.support.builders import NOW, SET_NAME, report
 from tests.support.memory_cluster import Crash, MemoryCluster
@@ -129,7 +130,9 @@ class World:
         keys = {key: None for key, _ in (*self.caches.pods.items(), *self.caches.servers.items())}
         due: list[float | None] = []
         try:
+            self.cluster.writer = Writer.GAMESERVERSET
             due.append(await _try(self.sets.reconcile, SET_KEY))
+            self.cluster.writer = Writer.GAMESERVER
             for key in keys:
                 due.append(await _try(self.servers.reconcile, key))  # noqa: PERF401 - up to a crash
         except* Crash:

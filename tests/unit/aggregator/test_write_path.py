@@ -7,10 +7,12 @@ and for all; the set is scaled to two; an id is reserved.
 import json
 
 import pytest
+from jsonpointer import JsonPointer
 
 from aggregator.kube.errors import Conflict, Rejected, TransientError, Unavailable
-from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
+from aggregator.kube.resources import CONFIGMAPS, GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
 from shared.api import names
+from shared.api.ownership import Writer, writer_of
 from tests.support.builders import game_server_set, probe_report, quality
 from tests.support.memory_cluster import Fault, MemoryCluster, conflict, crash, unavailable
 from tests.support.world import SET_KEY, Clock, World
@@ -187,6 +189,42 @@ async def test_an_edge_costs_at_most_three_writes(clock):
         ("pods", None),
         ("gameserversets", "status"),
     ]
+
+
+def kind_of(write) -> str:
+    resources = (CONFIGMAPS, PODS, GAMESERVERS, GAMESERVERSETS)
+    return next(each.kind for each in resources if each.plural == write.kind)
+
+
+def fields_of(body, path=()):
+    """The paths that a merge patch sets or removes, without its preconditions."""
+    if not isinstance(body, dict) or not body:
+        return {path}
+    found = set().union(*(fields_of(value, (*path, name)) for name, value in body.items()))
+    return found - {("metadata", "uid"), ("metadata", "resourceVersion")}
+
+
+def written_by(write):
+    """Pairs of a field and who wrote it."""
+    if write.verb != "patch":
+        return {((), write.writer)}
+    if isinstance(write.body, list):
+        pointers = (each["path"] for each in write.body if each["op"] != "test")
+        paths = [tuple(JsonPointer(pointer).parts) for pointer in pointers]
+        return {(path, Writer.CLAIMS) for path in paths}
+    return {(path, write.writer) for path in fields_of(write.body)}
+
+
+async def test_every_field_has_one_writer(clock):
+    world = start(clock)
+    await play(world)
+    for write in world.cluster.writes:
+        for path, writer in written_by(write):
+            assert (path, writer_of(kind_of(write), path)) == (path, writer)
+    assert {write.writer for write in world.cluster.writes} == {
+        Writer.GAMESERVER,
+        Writer.GAMESERVERSET,
+    }
 
 
 # -- caches that lag behind --------------------------------------------------------------------
