@@ -1,0 +1,78 @@
+"""Claim, then delete: the compare-and-set, and what it answers (SPEC 6.6)."""
+
+import pytest
+
+from aggregator.claims import claim, delete_claimed
+from aggregator.kube.errors import Conflict, Unavailable
+from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey
+from shared.api import names
+from tests.support.builders import NOW, game_server
+from tests.support.memory_cluster import Fault, MemoryCluster, unavailable
+
+KEY = ObjectKey("games", "minecraft-0")
+DELETION = {"reason": "ScaleDown", "podUid": "pod-0", "at": "2026-01-02T03:04:05.678Z"}
+SERVER = game_server(opsState="WaitToBeDeleted")
+
+
+def cluster(server=SERVER, **fields):
+    result = MemoryCluster(**fields)
+    body = server.model_dump(mode="json", by_alias=True, exclude_none=True)
+    result.objects[GAMESERVERS.plural, KEY] = body
+    result.objects[PODS.plural, KEY] = {"metadata": {"uid": "pod-0", "resourceVersion": "1"}}
+    return result
+
+
+async def test_a_claim_is_one_patch_with_its_preconditions():
+    client = cluster()
+    assert await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
+    (write,) = client.writes
+    assert write.body == [
+        {"op": "test", "path": "/metadata/uid", "value": "server-0"},
+        {"op": "test", "path": "/spec/opsState", "value": "WaitToBeDeleted"},
+        {"op": "add", "path": "/spec/deletion", "value": DELETION},
+        {"op": "add", "path": "/metadata/labels/game.kruise.io~1gs-deleting", "value": "true"},
+    ]
+    stored = client.objects[GAMESERVERS.plural, KEY]
+    assert stored["spec"]["deletion"] == DELETION
+    assert stored["metadata"]["labels"][names.DELETING_LABEL] == "true"
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [game_server(opsState="Allocated"), game_server(uid="another", opsState="WaitToBeDeleted")],
+    ids=["it changed its mind", "a namesake"],
+)
+async def test_a_server_that_is_not_what_the_decision_saw_is_spared(stored):
+    client = cluster(stored)
+    before = dict(client.objects[GAMESERVERS.plural, KEY])
+    assert not await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
+    assert client.objects[GAMESERVERS.plural, KEY] == before
+
+
+async def test_a_server_that_is_gone_is_not_claimed():
+    assert not await claim(MemoryCluster(), SERVER, "pod-0", "ScaleDown", NOW)
+
+
+async def test_a_failure_is_no_refusal():
+    with pytest.raises(Unavailable):
+        await claim(cluster(fault=Fault(0, unavailable)), SERVER, "pod-0", "ScaleDown", NOW)
+
+
+async def test_a_claim_may_be_written_twice():
+    client = cluster()
+    for _ in range(2):
+        assert await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
+    assert client.objects[GAMESERVERS.plural, KEY]["spec"]["deletion"] == DELETION
+
+
+async def test_only_the_claimed_pod_is_deleted():
+    client = cluster()
+    with pytest.raises(Conflict):
+        await delete_claimed(client, KEY, "older")
+    assert client.deleted == []
+    assert await delete_claimed(client, KEY, "pod-0")
+    assert client.deleted == ["minecraft-0"]
+
+
+async def test_that_a_pod_is_gone_already_is_success():
+    assert not await delete_claimed(MemoryCluster(), KEY, "pod-0")
