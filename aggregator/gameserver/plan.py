@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 # An edge without an effect is remembered, but not more often than this (SPEC 4.2): a result that
 # changes with every run would otherwise cost a write every period.
 QUIET_INTERVAL = timedelta(seconds=10)
+# Characters of a result in an event: a longer one would push out what was changed.
+_MAX_TOLD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +281,8 @@ def _action_events(observed: Observed, server: GameServer, effects: Effects) -> 
 
 def _verdict_text(name: str, verdict: Verdict, report: ProbeReport | None) -> str:
     result = report.result if report is not None else ""
+    if len(result) > _MAX_TOLD:
+        result = f"{result[: _MAX_TOLD - 1]}…"
     return f"{name}={verdict.status}({result or 'empty'})"
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from aggregator.gameserverset.ids import IdSet
     from shared.api.gameserver import DeletionReason
 
+# Ids that one plan creates or waits for; more come with the next. A slip of the finger that asks
+# for two billion servers must not hold up every other set while their ids are counted.
+MAX_MISSING = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -87,7 +91,7 @@ def plan_scale(servers: tuple[Server, ...], replicas: int, reserved: IdSet) -> S
 
     present = {server.id for server in servers}
     kept = {server.id for server in wanted}
-    missing = reserved.smallest_outside(replicas - len(wanted), kept)
+    missing = reserved.smallest_outside(min(replicas - len(wanted), MAX_MISSING), kept)
     return ScalePlan(
         claims=tuple(claims),
         deletions=tuple(sorted((server for server in live if server.claimed), key=_by_id)),

@@ -340,6 +340,15 @@ def test_a_field_that_cannot_be_written_is_a_warning_that_names_it():
     )
 
 
+def test_a_long_result_does_not_push_the_change_out_of_the_event():
+    settled = settle(observed(owner=game_server_set(qualities=(DOWN,))))
+    seen = report(probe_report(status="False", result="x" * 1024))
+    (patch, *_) = plan(replace(settled, report=seen)).operations
+    assert [event.message for event in patch.events] == [
+        f"healthy=False({'x' * 63}…): opsState None -> Maintaining"
+    ]
+
+
 # -- edges without an effect -------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.gameserverset.ids import IdSet, parse_reserve_list
-from aggregator.gameserverset.scale import Claim, ScalePlan, Server, plan_scale
+from aggregator.gameserverset.scale import MAX_MISSING, Claim, ScalePlan, Server, plan_scale
 from aggregator.selection import deletion_order
 
 
@@ -125,6 +125,11 @@ CLAIMED = server(2, claimed="ScaleDown")
 )
 def test_plans(present, replicas, ids, expected):
     assert plan_scale(present, replicas, ids) == expected
+
+
+def test_an_absurd_target_is_planned_in_portions():
+    plan = plan_scale(servers(0, 2), 2**31 - 1, NOTHING)
+    assert plan == ScalePlan(creations=(1, *range(3, MAX_MISSING + 2)))
 
 
 SERVERS = st.lists(
