@@ -25,8 +25,16 @@ from shared.api.gameserver import GameServer
 from shared.api.gameserverset import GameServerSet
 from shared.api.ownership import Writer
 from shared.errors import TransientError
-from tests.support.builders import NOW, SET_NAME, report
-from tests.support.memory_cluster import Crash, MemoryCluster
+from shared.protocol.report import ProbeReport
+from tests.support.builders import (
+    NOW,
+    SET_NAME,
+    game_server_set,
+    probe_report,
+    quality,
+    report,
+)
+from tests.support.memory_cluster import Crash, Fault, MemoryCluster
 
 SET_KEY = ObjectKey("games", SET_NAME)
 _AGENT = AgentTemplate("agent:1", "Never", ("https://reports:8443",))
@@ -177,3 +185,23 @@ def _fill(store: Store[Any], stored: dict[ObjectKey, Any], decode: Any) -> list[
     for key, body in stored.items():
         _show(store, key, body, decode)
     return [store.remove(key) for key in gone]
+
+
+IDLE = quality(
+    "idle", {"state": True, "opsState": "WaitToBeDeleted"}, {"state": False, "opsState": "None"}
+)
+ONCE = quality("once", {"state": True, "labels": {"team": "red"}}, permanent=True)
+
+
+def start(clock: Clock, fault: Fault | None = None) -> World:
+    """A set of three servers with an idle quality and a permanent one; nothing exists yet."""
+    cluster = MemoryCluster(fault)
+    owner = game_server_set(replicas=3, qualities=(IDLE, ONCE))
+    body = owner.model_dump(mode="json", by_alias=True, exclude_none=True)
+    cluster.objects[GAMESERVERSETS.plural, SET_KEY] = body
+    return World(cluster, clock)
+
+
+def verdicts(idle: str, once: str) -> tuple[ProbeReport, ...]:
+    """The reports of both qualities."""
+    return probe_report("idle", idle), probe_report("once", once)

@@ -1,0 +1,233 @@
+"""The write path with caches that lag behind, and with people who act at the same time."""
+
+import pytest
+
+from aggregator.kube.errors import Conflict, Rejected, TransientError, Unavailable
+from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
+from tests.support.builders import probe_report
+from tests.support.memory_cluster import Fault, unavailable
+from tests.support.world import SET_KEY, World, start, verdicts
+
+
+def claimed(world: World) -> set[str]:
+    servers = world.cluster.all(GAMESERVERS).items()
+    return {key.name for key, server in servers if "deletion" in server["spec"]}
+
+
+async def scaled_down(clock) -> World:
+    """Three servers of which one has to go, and caches that know it."""
+    world = start(clock)
+    await world.settle()
+    world.edit_set(replicas=2)
+    world.catch_up()
+    return world
+
+
+@pytest.mark.parametrize(
+    ("write", "after"),
+    [(0, True), (1, False), (1, True)],
+    ids=["answer to the claim lost", "deletion refused", "answer to the deletion lost"],
+)
+async def test_a_claim_that_the_cache_does_not_show_yet_takes_no_second_victim(clock, write, after):
+    world = await scaled_down(clock)
+    world.cluster.fault = Fault(len(world.cluster.writes) + write, unavailable, after)
+    with pytest.raises(Unavailable):
+        await world.sets.reconcile(SET_KEY)
+    # Another one becomes the better victim, and of all changes the cache shows just this one.
+    world.edit_server("minecraft-0", opsState="WaitToBeDeleted")
+    world.show_server("minecraft-0")
+    await world.sets.reconcile(SET_KEY)
+    assert claimed(world) == {"minecraft-2"}
+    await world.settle()
+    assert (world.cluster.deleted, claimed(world)) == (["minecraft-2"], set())
+
+
+async def test_a_claim_that_was_not_done_is_decided_again(clock):
+    world = await scaled_down(clock)
+    world.cluster.fault = Fault(len(world.cluster.writes), unavailable)
+    with pytest.raises(Unavailable):
+        await world.sets.reconcile(SET_KEY)
+    world.edit_server("minecraft-0", opsState="WaitToBeDeleted")
+    await world.settle()
+    assert world.cluster.deleted == ["minecraft-0"]
+
+
+async def test_a_server_that_changed_its_mind_is_spared_and_nobody_dies_in_its_place(clock):
+    world = await scaled_down(clock)
+    world.edit_server("minecraft-2", opsState="Allocated")
+    with pytest.raises(Conflict, match="minecraft-2 changed before it could be claimed"):
+        await world.sets.reconcile(SET_KEY)
+    assert (world.cluster.deleted, claimed(world)) == ([], set())
+    await world.settle()
+    assert world.cluster.deleted == ["minecraft-1"]
+
+
+async def test_a_pod_that_is_gone_when_its_deletion_comes_does_not_block_the_set(clock):
+    world = await scaled_down(clock)
+    key = ObjectKey("games", "minecraft-2")
+
+    def delete_by_hand(write):
+        if write.kind == GAMESERVERS.plural and write.name == key.name:
+            del world.cluster.objects[PODS.plural, key]
+            # The cache shows that before our own deletion is on its way.
+            world.catch_up()
+
+    world.cluster.on_write = delete_by_hand
+    await world.sets.reconcile(SET_KEY)
+    world.cluster.on_write = lambda _: None
+    world.edit_set(replicas=3)
+    await world.settle()
+    assert sorted(each.name for each in world.cluster.all(PODS)) == [
+        "minecraft-0",
+        "minecraft-1",
+        "minecraft-2",
+    ]
+
+
+async def test_the_server_of_an_older_pod_is_never_claimed_for_its_successor(clock):
+    world = await scaled_down(clock)
+    key = ObjectKey("games", "minecraft-2")
+    world.cluster.objects[PODS.plural, key]["metadata"]["uid"] = "successor"
+    world.cluster.objects[PODS.plural, key]["metadata"]["resourceVersion"] = "9999"
+    world.catch_up()
+    await world.sets.reconcile(SET_KEY)
+    assert (world.cluster.deleted, claimed(world)) == ([], set())
+
+
+@pytest.mark.parametrize("labels", [{}, None], ids=["owner label removed", "no labels at all"])
+async def test_a_server_whose_labels_a_person_removed_can_still_be_scaled_down(clock, labels):
+    world = start(clock)
+    await world.settle()
+    metadata = world.cluster.objects[GAMESERVERS.plural, ObjectKey("games", "minecraft-2")][
+        "metadata"
+    ]
+    metadata["resourceVersion"] = str(world.cluster.version)
+    metadata.pop("labels")
+    if labels is not None:
+        metadata["labels"] = labels
+    world.edit_set(replicas=2)
+    await world.settle()
+    assert world.cluster.deleted == ["minecraft-2"]
+
+
+async def test_a_server_that_was_deleted_by_hand_is_made_again_with_defaults(clock):
+    world = start(clock)
+    await world.settle()
+    key = ObjectKey("games", "minecraft-1")
+    world.edit_server("minecraft-1", opsState="Allocated")
+    await world.settle()
+    del world.cluster.objects[GAMESERVERS.plural, key]
+    await world.settle()
+    assert world.cluster.objects[GAMESERVERS.plural, key]["spec"]["opsState"] == "None"
+
+
+async def test_a_set_that_is_being_deleted_is_left_alone(clock):
+    world = start(clock)
+    world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]["metadata"]["deletionTimestamp"] = (
+        "2026-01-02T03:04:05Z"
+    )
+    await world.settle()
+    assert world.cluster.writes == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransientError("Quota", "exceeded quota: pods=1"),
+        # No retry would be right for what is wrong with the pod; a quota is lifted without a word.
+        Rejected("Forbidden", "exceeded quota: pods=1", 403),
+    ],
+    ids=["transient", "rejected"],
+)
+async def test_refused_creations_stop_early_are_told_and_the_status_says_what_is_there(
+    clock, error
+):
+    world = start(clock, Fault(2, lambda: error))
+    world.edit_set(replicas=9)
+    world.catch_up()
+    with pytest.raises(TransientError, match="exceeded quota"):
+        await world.sets.reconcile(SET_KEY)
+    created = [write.name for write in world.cluster.writes if write.kind == "pods"]
+    assert created == ["minecraft-0", "minecraft-1", "minecraft-2"]
+    assert world.events.events == [
+        ("minecraft", "Warning", "FailedCreate", "cannot create pods: exceeded quota: pods=1")
+    ]
+    assert world.cluster.writes[-1].subresource == "status"
+
+
+async def test_an_edge_decided_on_an_old_server_is_refused(clock):
+    world = start(clock)
+    await world.settle()
+    world.verdicts["minecraft-1"] = verdicts("True", "False")
+    world.catch_up()
+    world.edit_server("minecraft-1", opsState="Allocated")
+    with pytest.raises(Conflict):
+        await world.servers.reconcile(ObjectKey("games", "minecraft-1"))
+    server = world.cluster.objects[GAMESERVERS.plural, ObjectKey("games", "minecraft-1")]
+    assert server["spec"]["opsState"] == "Allocated"
+
+
+@pytest.mark.parametrize("replicas", [2, 5], ids=["deletions", "creations"])
+async def test_nothing_is_decided_before_the_cache_shows_our_own_writes(clock, replicas):
+    world = start(clock)
+    await world.settle()
+    world.edit_set(replicas=replicas)
+    world.catch_up()
+    await world.sets.reconcile(SET_KEY)
+    written = len(world.cluster.writes)
+    await world.sets.reconcile(SET_KEY)
+    assert len(world.cluster.writes) == written
+    assert not world.expectations.satisfied(SET_KEY, clock.seconds)
+
+
+async def test_the_status_of_a_set_is_written_at_most_once_a_second(clock):
+    world = start(clock)
+    await world.settle()
+    world.edit_server("minecraft-0", opsState="Allocated")
+    world.catch_up()
+    await world.sets.reconcile(SET_KEY)
+    world.edit_server("minecraft-1", opsState="Allocated")
+    world.catch_up()
+    clock.seconds += 0.25
+    written = len(world.cluster.writes)
+    result = await world.sets.reconcile(SET_KEY)
+    assert (result.requeue_after_seconds, len(world.cluster.writes)) == (0.75, written)
+    clock.seconds += 0.75
+    await world.sets.reconcile(SET_KEY)
+    status = world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]["status"]
+    assert status["allocatedReplicas"] == 2
+
+
+async def test_a_status_is_not_written_onto_a_set_that_the_cache_shows_too_old(clock):
+    world = start(clock)
+    await world.settle()
+    for id_ in range(2):
+        world.edit_server(f"minecraft-{id_}", opsState="Allocated")
+        # Only the servers are shown: the set lags behind our own write of its status.
+        world.show_server(f"minecraft-{id_}")
+        clock.seconds += 2
+        await world.sets.reconcile(SET_KEY)
+    statuses = [write for write in world.cluster.writes if write.kind == GAMESERVERSETS.plural]
+    assert statuses[-1].body["status"]["allocatedReplicas"] == 1
+    await world.settle()
+    status = world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]["status"]
+    assert status["allocatedReplicas"] == 2
+
+
+async def test_a_result_that_changes_every_time_is_remembered_once_in_ten_seconds(clock):
+    world = start(clock)
+    await world.settle()
+    world.verdicts["minecraft-0"] = verdicts("False", "False")
+    await world.settle()
+    clock.seconds += 20
+    world.cluster.writes.clear()
+    for round_ in range(10):
+        probes = (probe_report("idle", "False", str(round_)), probe_report("once", "False"))
+        world.verdicts["minecraft-0"] = probes
+        await world.step()
+    remembered = [
+        write
+        for write in world.cluster.writes
+        if write.kind == GAMESERVERS.plural and write.subresource is None
+    ]
+    assert len(remembered) == 2, "ten rounds of two seconds"
