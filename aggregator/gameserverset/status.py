@@ -77,6 +77,8 @@ def next_availability(
 ) -> timedelta | None:
     """Return when the next ready server becomes available, None when none is on its way."""
     minimum = timedelta(seconds=owner.spec.update_strategy.rolling_update.min_ready_seconds)
+    if not minimum:
+        return None
     waits = [
         minimum - (now - since)
         for member in members

@@ -126,6 +126,7 @@ def test_a_condition_that_no_longer_applies_is_gone():
     ("seconds", "ready_for", "available", "wait"),
     [
         pytest.param(0, 0, 1, None, id="at once"),
+        pytest.param(0, -5, 1, None, id="at once, whatever the clock of the node says"),
         pytest.param(30, 29, 0, 1, id="not yet"),
         pytest.param(30, 30, 1, None, id="just now"),
         pytest.param(30, 99, 1, None, id="long ago"),
