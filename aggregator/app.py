@@ -40,7 +40,6 @@ from shared.api.gameserver import GameServer
 from shared.api.gameserverset import GameServerSet
 from shared.clock import monotonic_seconds
 from shared.errors import InvalidInput
-from shared.protocol.paths import AGENT_CONTAINER_NAME
 
 if TYPE_CHECKING:
     from aggregator.intake.auth import PodIdentity
@@ -162,7 +161,7 @@ class Aggregator:
         self._servers.queue.add(key)
         if new is None:
             self._caches.ledger.forget(item.metadata.uid)
-        elif new.has_container(AGENT_CONTAINER_NAME):
+        elif new.is_probed:
             self._caches.ledger.expect(new.metadata.uid, monotonic_seconds())
         owner = set_key(item)
         if owner is not None:

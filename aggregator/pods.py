@@ -9,6 +9,8 @@ from datetime import datetime
 
 import msgspec
 
+from shared.protocol.paths import AGENT_CONTAINER_NAME
+
 _NATIVE_SIDECAR_POLICY = "Always"
 
 
@@ -96,6 +98,14 @@ class Pod(msgspec.Struct, rename="camel", frozen=True):
         """When the condition Ready last changed; None when that is unknown."""
         times = (c.last_transition_time for c in self.status.conditions if c.type == "Ready")
         return next(times, None)
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether its agent should be reporting: it has one, and it was started.
+
+        A pod that still pulls its image has nobody to be silent.
+        """
+        return self.status.phase == "Running" and self.has_container(AGENT_CONTAINER_NAME)
 
     def has_container(self, name: str) -> bool:
         """Tell whether a container or a native sidecar has this name."""

@@ -10,7 +10,6 @@ from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
 from aggregator.kube.resources import GAMESERVERS
 from shared.clock import monotonic_seconds, utc_now
-from shared.protocol.paths import AGENT_CONTAINER_NAME
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from aggregator.kube.events import EventRecorder
     from aggregator.kube.resources import ObjectKey
     from aggregator.kube.transport import KubeClient
+    from aggregator.pods import Pod
     from shared.api.gameserver import GameServer
 
 
@@ -76,12 +76,15 @@ class GameServerReconciler:
     def _until_lost(self, observed: Observed) -> float | None:
         """Return when silence of the agent would become news: no event tells of it."""
         pod = observed.pod
-        if pod is None or pod.terminating or observed.lost:
-            return None
-        if not pod.has_container(AGENT_CONTAINER_NAME):
+        if pod is None or pod.terminating or not pod.is_probed or observed.lost:
             return None
         wait = self._caches.ledger.seconds_until_lost(pod.metadata.uid, monotonic_seconds())
         return max(wait, _LEAST_WAIT_SECONDS)
+
+    def _is_lost(self, pod: Pod | None) -> bool:
+        if pod is None or not pod.is_probed:
+            return False
+        return self._caches.ledger.is_lost(pod.metadata.uid, monotonic_seconds())
 
     def _observe(self, key: ObjectKey) -> Observed:
         caches = self._caches
@@ -92,7 +95,7 @@ class GameServerReconciler:
             server=caches.servers.get(key),
             owner=caches.set_of(pod) if pod is not None else None,
             report=accepted.report if accepted is not None else None,
-            lost=pod is not None and caches.ledger.is_lost(pod.metadata.uid, monotonic_seconds()),
+            lost=self._is_lost(pod),
             remembered_at=self._remembered_at.get(key),
             now=utc_now(),
         )

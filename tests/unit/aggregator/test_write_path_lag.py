@@ -231,3 +231,17 @@ async def test_a_result_that_changes_every_time_is_remembered_once_in_ten_second
         if write.kind == GAMESERVERS.plural and write.subresource is None
     ]
     assert len(remembered) == 2, "ten rounds of two seconds"
+
+
+async def test_a_pod_that_does_not_run_yet_has_no_agent_to_lose(clock):
+    world = start(clock)
+    await world.step()
+    await world.step()
+    clock.seconds += 60
+    await world.step()
+    reasons = {
+        condition["reason"]
+        for server in world.cluster.all(GAMESERVERS).values()
+        for condition in server["status"]["serviceQualitiesConditions"]
+    }
+    assert reasons == {"NoReport"}

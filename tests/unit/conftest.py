@@ -1,0 +1,11 @@
+"""What holds for the unit tests."""
+
+from hypothesis import strategies as st
+
+
+def pytest_sessionstart() -> None:
+    """Let hypothesis read the tables of Unicode now: in a fresh clone that takes seconds.
+
+    Whichever test came first would spend its own five seconds on it.
+    """
+    st.text().validate()
