@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 
-def pytest_sessionstart() -> None:
+def pytest_collection_finish() -> None:
     """Let hypothesis read the tables of Unicode now: in a fresh clone that takes seconds.
 
     Whichever test came first would spend its own five seconds on it.
