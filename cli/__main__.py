@@ -70,6 +70,9 @@ def _add_local(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "lies beside an applied file",
     )
     local.add_argument(
+        "--watch", action="store_true", help="apply a file again whenever it changes"
+    )
+    local.add_argument(
         "--port", type=_port, default=0, help="port of the API server (default: any free one)"
     )
     local.add_argument(
@@ -114,7 +117,15 @@ def _port(text: str) -> int:
 def _local(options: argparse.Namespace) -> int:
     from cli.local import LocalOptions, run_local
 
-    return run_local(LocalOptions(options.file, options.image, options.port, options.kubeconfig))
+    return run_local(
+        LocalOptions(
+            files=options.file,
+            images=options.image,
+            port=options.port,
+            kubeconfig=options.kubeconfig,
+            watch=options.watch,
+        )
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:

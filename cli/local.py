@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from cli.cluster import gamekeeper_cluster
 from cli.kubectl import Kubectl
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from localcluster.cluster import LocalCluster
 
+# How often files are looked at: an editor's save should be followed at once, and a stat is free.
+_WATCH_SECONDS = 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class LocalOptions:
@@ -30,12 +33,14 @@ class LocalOptions:
         images: `REF=DIR` each.
         port: of the API server; 0 for any.
         kubeconfig: where to write it; None for a temporary file.
+        watch: apply files again when they change.
     """
 
     files: Sequence[Path]
     images: Sequence[str]
     port: int
     kubeconfig: Path | None
+    watch: bool
 
 
 def run_local(options: LocalOptions) -> int:
@@ -66,7 +71,7 @@ async def _run(options: LocalOptions, images: dict[str, Path]) -> int:
         kubectl = Kubectl(cluster.kubeconfig)
         for file in options.files:
             await _apply(kubectl, file)
-        await _show_until(stop, kubectl, cluster)
+        await _show_until(stop, kubectl, cluster, options.files if options.watch else ())
         _say("stopping")
     return 0
 
@@ -83,7 +88,35 @@ async def _apply(kubectl: Kubectl, file: Path) -> None:
         raise InvalidInput("", error.message) from error
 
 
-async def _show_until(stop: asyncio.Event, kubectl: Kubectl, cluster: LocalCluster) -> None:
+async def _reapply(kubectl: Kubectl, files: Sequence[Path]) -> NoReturn:
+    """Apply files again when they change; a fault is told, and the next change is waited for."""
+    applied = {file: _stamp(file) for file in files}
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        for file, before in applied.items():
+            now = _stamp(file)
+            if now == before:
+                continue
+            applied[file] = now
+            try:
+                check_manifest(file)
+                await _apply(kubectl, file)
+            except InvalidInput as error:
+                _say(error.message)
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """Return what changes with the content; None while the file is away, as editors do it."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+async def _show_until(
+    stop: asyncio.Event, kubectl: Kubectl, cluster: LocalCluster, watched: Sequence[Path]
+) -> None:
     """Show the servers as they change, until `stop` is set or a program of the cluster ends."""
     watch = await asyncio.create_subprocess_exec(
         *kubectl.command("get", "gs", "--watch"), env=kubectl.environment, start_new_session=True
@@ -91,6 +124,8 @@ async def _show_until(stop: asyncio.Event, kubectl: Kubectl, cluster: LocalClust
     try:
         async with asyncio.TaskGroup() as tasks:
             waits = [tasks.create_task(each.wait()) for each in cluster.programs.values()]
+            if watched:
+                waits.append(tasks.create_task(_reapply(kubectl, watched)))
             await stop.wait()
             for wait in waits:
                 wait.cancel()
