@@ -15,5 +15,6 @@ DURATION_SECONDS = "duration_seconds"
 RETRY_SECONDS = "retry_seconds"
 FAILURES = "failures"  # in a row
 COUNT = "count"
+CHANGES = "changes"  # what a run wrote
 ADDRESS = "address"
 VERSION = "version"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from aggregator.binding import speaks_for
 from aggregator.gameserver import mirror, objects
@@ -126,6 +126,24 @@ class PatchPod:
 
 
 Operation = CreateServer | DeleteServer | PatchServer | PatchStatus | PatchPod
+
+
+def describe(operation: Operation) -> str:
+    """Return an operation in a few words, for the log line of the run."""
+    match operation:
+        case CreateServer():
+            return "create GameServer"
+        case DeleteServer():
+            return "delete GameServer"
+        case PatchServer(document):
+            spec = document.get("spec", {})
+            return f"patch GameServer {spec}" if spec else "patch GameServer metadata"
+        case PatchStatus(status):
+            return f"patch status, {status['currentState']}"
+        case PatchPod():
+            return "patch pod labels"
+        case _:
+            assert_never(operation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aggregator.gameserver.apply import Applier
-from aggregator.gameserver.plan import Observed, PatchServer, plan
+from aggregator.gameserver.plan import Observed, PatchServer, describe, plan
 from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
 from aggregator.kube.resources import GAMESERVERS
@@ -57,7 +57,10 @@ class GameServerReconciler:
                 self._remembered_at[key] = observed.now
         due = decision.requeue_after
         waits = [due.total_seconds() if due is not None else None, self._until_lost(observed)]
-        return Result(min((wait for wait in waits if wait is not None), default=None))
+        return Result(
+            min((wait for wait in waits if wait is not None), default=None),
+            tuple(describe(operation) for operation in decision.operations),
+        )
 
     async def _is_stale(self, key: ObjectKey, server: GameServer | None) -> bool:
         """Tell whether the cache does not show our own last write yet.

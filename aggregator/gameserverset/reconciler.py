@@ -56,7 +56,10 @@ class GameServerSetReconciler:
             wait = await self._write_status(key, owner, decision)
         due = decision.requeue_after
         waits = [wait, due.total_seconds() if due is not None else None]
-        return Result(min((each for each in waits if each is not None), default=None))
+        return Result(
+            min((each for each in waits if each is not None), default=None),
+            decision.scale.describe(),
+        )
 
     def _observe(self, owner: GameServerSet) -> Observed:
         # By name and not by label: a label that a person removed must not hide a server.

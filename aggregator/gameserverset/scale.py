@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 MAX_MISSING = 10_000
 
 
+# A log line has room for a few of each kind.
+_DESCRIBED = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """One pod of the set, with what its GameServer says.
@@ -71,6 +75,14 @@ class ScalePlan:
     deletions: tuple[Server, ...] = ()
     creations: tuple[int, ...] = ()
     waiting_for: tuple[int, ...] = ()
+
+    def describe(self) -> tuple[str, ...]:
+        """Return what the plan does in a few words, for the log line of the run."""
+        words = [f"claim {claim.server.id} ({claim.reason})" for claim in self.claims[:_DESCRIBED]]
+        words += [f"delete {server.id}" for server in self.deletions[:_DESCRIBED]]
+        words += [f"create {id_}" for id_ in self.creations[:_DESCRIBED]]
+        left_out = len(self.claims) + len(self.deletions) + len(self.creations) - len(words)
+        return (*words, f"and {left_out} more") if left_out else tuple(words)
 
 
 def plan_scale(servers: tuple[Server, ...], replicas: int, reserved: IdSet) -> ScalePlan:

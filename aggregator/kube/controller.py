@@ -5,7 +5,7 @@ again, or raises. What a failure means for the next attempt is decided here, for
 
 | raised | logged | the key |
 | --- | --- | --- |
-| nothing | debug | forgotten, or again after `requeue_after_seconds` |
+| nothing | debug, or info with what was written | forgotten, or again after `requeue_after_seconds` |
 | Conflict, AlreadyExists, NotFound | debug | again with backoff: the cache catches up |
 | other TransientError | warning | again with backoff, not before its retry_after_seconds |
 | TerminalError, InvalidInput | warning | not again until its input changes |
@@ -53,9 +53,15 @@ _LEVELS = {
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a successful run asks for: another run after so many seconds, or none (None)."""
+    """How a successful run went.
+
+    Attributes:
+        requeue_after_seconds: when the key wants to come again; None for not by itself.
+        changes: what was written, a few words each; a run that wrote is logged at info.
+    """
 
     requeue_after_seconds: float | None = None
+    changes: tuple[str, ...] = ()
 
 
 class Controller:
@@ -125,13 +131,16 @@ class Controller:
         else:
             outcome = OUTCOME_OK
             self.queue.forget(key)
+            if result.changes:
+                details = {log_keys.CHANGES: result.changes}
             if result.requeue_after_seconds is not None:
                 self.queue.add_after(key, result.requeue_after_seconds)
         self.outcomes[outcome] += 1
         if outcome != OUTCOME_BUG:
             details[log_keys.OUTCOME] = outcome
             details[log_keys.DURATION_SECONDS] = round(monotonic_seconds() - started, 6)
-            logger.log(_LEVELS[outcome], "reconciled", **details)
+            level = logging.INFO if log_keys.CHANGES in details else _LEVELS[outcome]
+            logger.log(level, "reconciled", **details)
 
     def _retry(self, key: ObjectKey, error: TransientError) -> dict[str, Any]:
         wait = self.queue.add_rate_limited(key, error.retry_after_seconds or 0.0)

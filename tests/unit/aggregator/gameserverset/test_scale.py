@@ -206,3 +206,15 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(present, replicas, ids
     finished = tuple(each for each in terminating if not each.terminating)
     last = plan_scale((*finished, *map(server, plan.creations)), replicas, ids)
     assert last == ScalePlan(creations=plan.waiting_for)
+
+
+def test_a_plan_says_in_few_words_what_it_does():
+    plan = ScalePlan(
+        claims=(Claim(server(2), "ScaleDown"),),
+        deletions=(server(4),),
+        creations=tuple(range(5, 20)),
+        waiting_for=(0,),
+    )
+    created = tuple(f"create {id_}" for id_ in range(5, 15))
+    assert plan.describe() == ("claim 2 (ScaleDown)", "delete 4", *created, "and 5 more")
+    assert ScalePlan(waiting_for=(0,)).describe() == ()

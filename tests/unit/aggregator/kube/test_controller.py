@@ -49,6 +49,9 @@ async def run(script: Script, seconds: float = 100.0) -> tuple[Controller, list[
     [
         pytest.param(Result(), [0.0], {"ok": 1}, ["debug"], id="success"),
         pytest.param(
+            Result(changes=("create 0",)), [0.0], {"ok": 1}, ["info"], id="success that wrote"
+        ),
+        pytest.param(
             Result(requeue_after_seconds=7.0),
             [0.0, 7.0],
             {"ok": 2},
