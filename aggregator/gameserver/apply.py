@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from aggregator.gameserver.plan import (
+from aggregator.gameserver.operations import (
     CreateServer,
     DeleteServer,
     Event,

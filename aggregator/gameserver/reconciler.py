@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aggregator.gameserver.apply import Applier
-from aggregator.gameserver.plan import Observed, PatchServer, describe, plan
+from aggregator.gameserver.observed import Observed
+from aggregator.gameserver.operations import PatchServer, describe
+from aggregator.gameserver.plan import plan
 from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
 from aggregator.kube.resources import GAMESERVERS

@@ -5,7 +5,7 @@ again, or raises. What a failure means for the next attempt is decided here, for
 
 | raised | logged | the key |
 | --- | --- | --- |
-| nothing | debug, or info with what was written | forgotten, or again after `requeue_after_seconds` |
+| nothing | debug (info if it wrote) | forgotten, or again after `requeue_after_seconds` |
 | Conflict, AlreadyExists, NotFound | debug | again with backoff: the cache catches up |
 | other TransientError | warning | again with backoff, not before its retry_after_seconds |
 | TerminalError, InvalidInput | warning | not again until its input changes |

@@ -10,17 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.gameserver.plan import (
+from aggregator.gameserver.observed import Observed
+from aggregator.gameserver.operations import (
     CreateServer,
     DeleteServer,
     Event,
-    Observed,
     PatchPod,
     PatchServer,
     PatchStatus,
-    Plan,
-    plan,
 )
+from aggregator.gameserver.plan import Plan, plan
 from aggregator.pods import decode_pod
 from shared.api import names
 from shared.api.gameserver import GameServer

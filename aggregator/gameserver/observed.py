@@ -1,0 +1,41 @@
+"""Everything that a decision about one game server looks at. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from aggregator.pods import Pod
+    from shared.api.gameserver import GameServer
+    from shared.api.gameserverset import GameServerSet
+    from shared.protocol.report import ProbeReport, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that is known about one game server.
+
+    Attributes:
+        pod: None when it does not exist.
+        server: the GameServer, None when it does not exist.
+        owner: the set of the pod, None when it does not exist.
+        report: the last accepted report of this very pod.
+        lost: the agent has been silent for too long.
+        remembered_at: when verdicts without an effect were last written for this server.
+    """
+
+    pod: Pod | None
+    server: GameServer | None
+    owner: GameServerSet | None
+    report: Report | None
+    lost: bool
+    remembered_at: datetime | None
+    now: datetime
+
+    @property
+    def reports(self) -> dict[str, ProbeReport]:
+        """The reported probes by name; empty before the first report."""
+        return {probe.name: probe for probe in self.report.probes} if self.report else {}
