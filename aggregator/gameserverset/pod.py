@@ -44,10 +44,12 @@ class AgentTemplate:
 def template_revision(owner: GameServerSet) -> str:
     """Return the hash of the set's template: equal exactly when the pods would be equal.
 
-    The agent is no part of it: a newer agent never restarts a game.
+    Only what the user wrote of the pod counts: neither a newer agent nor a field that a newer
+    version of Gamekeeper knows beside the pod template ever restarts a game.
     """
-    template = owner.spec.game_server_template.model_dump(mode="json", by_alias=True)
-    text = json.dumps(template, sort_keys=True, separators=(",", ":"))
+    template = owner.spec.game_server_template
+    pod = {"metadata": template.metadata, "spec": template.spec}
+    text = json.dumps(pod, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

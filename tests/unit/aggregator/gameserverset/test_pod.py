@@ -198,3 +198,9 @@ def test_the_revision_is_that_of_the_template_only():
     other = [owner(SPEC | {"hostPID": True}), owner(metadata={"labels": {"a": "b"}})]
     assert len({template_revision(each) for each in same}) == 1
     assert len({template_revision(each) for each in [same[0], *other]}) == 3
+
+
+def test_the_revision_is_a_promise():
+    # A change of this value would recreate every server of every set at the upgrade.
+    fixed = owner({"containers": [{"name": "game", "image": "game:1"}]}, metadata={})
+    assert template_revision(fixed) == "b7c9017115"
