@@ -24,6 +24,7 @@ from localcluster.apiserver.jsonpath import JsonPath
 from localcluster.apiserver.metadata import subdomain_causes
 from localcluster.apiserver.objects import Object, dig, encode, timestamp
 from localcluster.apiserver.resources import Column, Printer, Resource, ScalePaths
+from localcluster.apiserver.structural import structural_causes
 from localcluster.apiserver.validation import Validator
 
 if TYPE_CHECKING:
@@ -84,23 +85,48 @@ def _version_causes(versions: Any) -> list[Cause]:
         if not isinstance(declared, dict):
             causes.append(required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
             continue
-        causes += _schema_causes(declared, f"{path}.schema.openAPIV3Schema")
+        causes += _schema_causes(declared, _schema_path(versions, index))
         for number, column in enumerate(version.get("additionalPrinterColumns") or []):
             field = f"{path}.additionalPrinterColumns[{number}].jsonPath"
             causes += _json_path_causes(column, field)
     return causes
 
 
-def _schema_causes(declared: Object, field: str) -> list[Cause]:
-    if declared.get("type") != "object":
-        return [invalid_value(f"{field}.type", declared.get("type"), "must be object at the root")]
+def _schema_path(versions: list[Any], index: int) -> str:
+    """Return where the real server says a schema stands: it keeps one that all versions share."""
+    schemas = [dig(version, "schema") for version in versions]
+    shared = all(schema == schemas[0] for schema in schemas)
+    return f"spec.{'validation' if shared else f'versions[{index}].schema'}.openAPIV3Schema"
+
+
+def _schema_causes(declared: Object, path: str) -> list[Cause]:
+    causes = structural_causes(declared, path)
+    if causes:
+        return causes
     try:
-        Validator(declared)
+        validator = Validator(declared, path)
     except (jsonschema_rs.ValidationError, ValueError, TypeError, AttributeError) as error:
-        # What the library cannot compile is not a schema: a wrong keyword type or a bad pattern.
+        # What the library cannot compile is no schema: a wrong keyword type or a bad pattern.
         line = str(error).splitlines()[0]
-        return [invalid_value(field, "", f"is not a structural schema: {line}")]
-    return []
+        return [invalid_value(path, "", f"is not a structural schema: {line}")]
+    return [*validator.rule_causes, *_default_causes(declared, path)]
+
+
+def _default_causes(node: schema.Schema, path: str) -> list[Cause]:
+    """Return the defaults that their own schema refuses."""
+    causes: list[Cause] = []
+    if "default" in node:
+        wrong = Validator(node).causes(node["default"])
+        causes += [
+            invalid_value(f"{path}.default", node["default"], f"must validate: {cause}")
+            for cause in wrong
+        ]
+    for name, child in (node.get("properties") or {}).items():
+        causes += _default_causes(child, f"{path}.properties[{name}]")
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(node.get(keyword), dict):
+            causes += _default_causes(node[keyword], f"{path}.{keyword}")
+    return causes
 
 
 def _json_path_causes(column: Any, field: str) -> list[Cause]:
@@ -178,7 +204,7 @@ def _resource(spec: Object, version: Object) -> Resource:
         printer=_printer(version.get("additionalPrinterColumns")),
         selectable_fields=tuple(field["jsonPath"].lstrip(".") for field in fields),
         complete=_completion(declared),
-        validate=lambda new, _old: validator.causes(new),
+        validate=validator.causes,
         name_causes=subdomain_causes,
         scale=_scale(subresources.get("scale")),
         openapi=declared,
