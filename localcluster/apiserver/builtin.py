@@ -13,12 +13,16 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from localcluster.apiserver import pods, printers
+from localcluster.apiserver.builtin_schemas import resolved
 from localcluster.apiserver.errors import Cause, invalid_value
 from localcluster.apiserver.metadata import label_causes, path_segment_causes, subdomain_causes
 from localcluster.apiserver.podprinter import PRINTER as POD_PRINTER
 from localcluster.apiserver.resources import Resource
+from localcluster.apiserver.schema import prune
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from localcluster.apiserver.objects import Object
 
 EXTENSIONS_GROUP = "apiextensions.k8s.io"
@@ -101,7 +105,25 @@ def _validate_config_map(config: Object, _old: Object | None) -> list[Cause]:
 
 def _stored(group: str, version: str, plural: str, kind: str, **options: Any) -> Resource:
     options.setdefault("name_causes", subdomain_causes)
-    return Resource(group=group, version=version, plural=plural, kind=kind, **options)
+    declared = resolved(f"{group}/{version}" if group else version, kind)
+    options["complete"] = _completion(declared, options.get("complete"))
+    return Resource(
+        group=group, version=version, plural=plural, kind=kind, openapi=declared, **options
+    )
+
+
+def _completion(
+    declared: Object, defaults: Callable[[Object], list[str]] | None
+) -> Callable[[Object], list[str]]:
+    """Return the `complete` of a kind: unknown fields go, then the kind's defaults come."""
+
+    def complete(obj: Object) -> list[str]:
+        unknown = prune(declared, obj)
+        if defaults is not None:
+            defaults(obj)
+        return unknown
+
+    return complete
 
 
 def builtin_resources() -> tuple[Resource, ...]:

@@ -5,12 +5,14 @@ Semantics are in verbs.py, watch.py, streams.py; here is only what HTTP adds.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
 
 from localcluster.apiserver import deletion, errors, lists, protobuf, responses, reviews, scale
+from localcluster.apiserver.applying import apply
 from localcluster.apiserver.authentication import User
 from localcluster.apiserver.objects import Object, fresh
 from localcluster.apiserver.patch import apply_patch
@@ -18,13 +20,15 @@ from localcluster.apiserver.requests import (
     Target,
     is_true,
     parse_dry_run,
+    parse_field_manager,
     parse_field_validation,
     parse_list_options,
     parse_target,
 )
+from localcluster.apiserver.server_side_apply import APPLY_PATCH
 from localcluster.apiserver.tables import table
-from localcluster.apiserver.verbs import WriteOptions
 from localcluster.apiserver.watch import Format, Watch
+from localcluster.apiserver.write_rules import WriteOptions
 from shared.clock import utc_now
 
 if TYPE_CHECKING:
@@ -140,14 +144,21 @@ class Handlers:
 
     async def _patch(self, request: web.Request, target: Target) -> web.StreamResponse:
         _require(target, "patch", named=True)
-        written = self._server.verbs.patch(
-            target.resource,
-            (target.namespace, target.name),
-            (request.content_type, await request.read()),
-            _write_options(request),
-            target.subresource,
-        )
-        return responses.one(request, target.resource, written.stored, 200, written.warnings)
+        verbs, resource, key = self._server.verbs, target.resource, (target.namespace, target.name)
+        body, options = await request.read(), _write_options(request)
+        force = is_true(request.query, "force")
+        if request.content_type == APPLY_PATCH:
+            manager = request.query.get("fieldManager", "")
+            options = replace(options, manager=manager)
+            written, made = apply(verbs, target, body, options, force=force)
+            status = 201 if made else 200
+        else:
+            if force:
+                raise _force_without_apply()
+            patch = (request.content_type, body)
+            written = verbs.patch(resource, key, patch, options, target.subresource)
+            status = 200
+        return responses.one(request, resource, written.stored, status, written.warnings)
 
     async def _delete(self, request: web.Request, target: Target) -> web.StreamResponse:
         body = await _body(request) if request.body_exists else {}
@@ -211,7 +222,16 @@ def _require(target: Target, verb: str, *, named: bool = False) -> None:
 
 
 def _write_options(request: web.Request) -> WriteOptions:
-    return WriteOptions(parse_dry_run(request.query), parse_field_validation(request.query))
+    return WriteOptions(
+        parse_dry_run(request.query),
+        parse_field_validation(request.query),
+        parse_field_manager(request.query, request.headers.get("User-Agent", "")),
+    )
+
+
+def _force_without_apply() -> errors.ApiError:
+    why = "may not be specified for non-apply patch"
+    return errors.invalid("meta.k8s.io", "PatchOptions", "", [errors.forbidden_field("force", why)])
 
 
 async def _body(request: web.Request) -> Any:

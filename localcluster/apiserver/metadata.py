@@ -32,7 +32,7 @@ _FIELDS = frozenset(
         "managedFields",
     }
 )
-# Nobody here reads them: fields are not tracked by manager until server-side apply is served.
+# The server writes managedFields after this (ownership.py); nobody has read selfLink since 1.20.
 _NEVER_STORED = ("selfLink", "managedFields")
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"

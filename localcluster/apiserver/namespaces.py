@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from localcluster.apiserver.builtin import NAMESPACES, SERVICE_ACCOUNTS
 from localcluster.apiserver.deletion import DeleteOptions
 from localcluster.apiserver.errors import ApiError
-from localcluster.apiserver.verbs import Verbs, WriteOptions
+from localcluster.apiserver.write_rules import WriteOptions
 
 if TYPE_CHECKING:
     from localcluster.apiserver.resources import Registry
     from localcluster.apiserver.store import CollectionKey, Event, ObjectKey, Stored
+    from localcluster.apiserver.verbs import Verbs
 
 
 class NamespaceController:

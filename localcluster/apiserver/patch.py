@@ -49,7 +49,7 @@ def apply_patch(resource: Resource, current: Object, content_type: str, body: by
 
 
 def check_media_type(resource: Resource, content_type: str) -> None:
-    """Refuse a kind of patch that this resource does not take; server-side apply is one.
+    """Refuse a kind of patch that this resource does not take (applying.py takes the rest).
 
     Raises:
         ApiError: 415.

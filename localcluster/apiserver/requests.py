@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localcluster.apiserver.errors import bad_request, no_such_path
+from localcluster.apiserver.errors import Cause, bad_request, invalid, no_such_path
 from localcluster.apiserver.selectors import Selector, parse_fields, parse_labels
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from localcluster.apiserver.resources import Registry, Resource
 
 _FIELD_VALIDATIONS = ("Strict", "Warn", "Ignore")
+_MANAGER_LENGTH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,22 @@ def parse_field_validation(query: Mapping[str, str]) -> str:
     if value not in _FIELD_VALIDATIONS:
         raise bad_request(f"fieldValidation: {value!r} is none of {', '.join(_FIELD_VALIDATIONS)}")
     return value
+
+
+def parse_field_manager(query: Mapping[str, str], user_agent: str) -> str:
+    """Return who owns what is written: the field manager, or the program of the user agent.
+
+    Source: k8s.io/apiserver pkg/endpoints/handlers/create.go (managerOrUserAgent)
+
+    Raises:
+        ApiError: 422 for a name that is too long.
+    """
+    given = query.get("fieldManager", "")
+    if len(given) > _MANAGER_LENGTH:
+        why = f"may not be more than {_MANAGER_LENGTH} bytes"
+        cause = Cause("FieldValueTooLong", "fieldManager", f"Too long: {why}")
+        raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
+    return given or user_agent.partition("/")[0][:_MANAGER_LENGTH] or "unknown"
 
 
 def parse_dry_run(query: Mapping[str, str]) -> bool:

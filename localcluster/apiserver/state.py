@@ -21,7 +21,8 @@ from localcluster.apiserver.namespaces import NamespaceController, create_namesp
 from localcluster.apiserver.resources import Registry
 from localcluster.apiserver.reviews import review_resources
 from localcluster.apiserver.store import HISTORY_EVENTS, Store
-from localcluster.apiserver.verbs import Verbs, WriteOptions
+from localcluster.apiserver.verbs import Verbs
+from localcluster.apiserver.write_rules import WriteOptions
 from shared.clock import utc_now
 
 if TYPE_CHECKING:

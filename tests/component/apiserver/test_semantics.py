@@ -42,7 +42,8 @@ async def test_create_sets_what_only_the_server_knows(api: Api) -> None:
     made = await api.ok("POST", ROOMS, given)
     metadata = made["metadata"]
     assert metadata.keys() == {
-        *("name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion")
+        *("name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion"),
+        "managedFields",
     }
     assert (metadata["generation"], metadata["namespace"]) == (1, "default")
     assert metadata["uid"] != "mine"
