@@ -14,6 +14,7 @@ import re
 import sys
 from typing import Any
 
+import kubernetes_descriptions
 import msgspec
 from kubernetes_asyncio.client import Configuration, models
 
@@ -132,6 +133,8 @@ def _define(model: str, definitions: dict[str, Schema]) -> str:
         if not (model in KINDS.values() and declared.attribute_map[field] in _TYPE_META)
     }
     definition: Schema = {"type": "object", "properties": properties}
+    if model in KINDS.values() and match[3] in kubernetes_descriptions.KINDS:
+        definition["description"] = kubernetes_descriptions.KINDS[match[3]]
     names = {declared.attribute_map[f]: f for f in declared.openapi_types}
     needed = [name for name in properties if _required(declared, names[name])]
     if needed:
@@ -166,7 +169,12 @@ def _property(owner: str, field: str, of: str, definitions: dict[str, Schema]) -
         schema["x-kubernetes-map-type"] = "atomic"
     if of.startswith("list["):
         schema |= _list_type(field, of)
-    return schema
+    description = kubernetes_descriptions.FIELDS.get((owner, field))
+    if description is None:
+        return schema
+    # Beside a reference nothing else counts.
+    described = {"allOf": [schema]} if "$ref" in schema else schema
+    return {**described, "description": description}
 
 
 def _list_type(field: str, of: str) -> Schema:

@@ -92,6 +92,14 @@ def _complete_claim(claim: Object) -> list[str]:
     return []
 
 
+def _complete_volume(volume: Object) -> list[str]:
+    spec = volume.setdefault("spec", {})
+    spec.setdefault("volumeMode", "Filesystem")
+    spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
+    volume.setdefault("status", {}).setdefault("phase", "Pending")
+    return []
+
+
 def _validate_config_map(config: Object, _old: Object | None) -> list[Cause]:
     data = config.get("data") or {}
     if not isinstance(data, dict):
@@ -168,6 +176,11 @@ def _core() -> tuple[Resource, ...]:
             printer=printers.PERSISTENT_VOLUME_CLAIM, subresources=STATUS, complete=_complete_claim,
         ),
         _stored(
+            "", "v1", "persistentvolumes", "PersistentVolume", short_names=("pv",),
+            namespaced=False, printer=printers.PERSISTENT_VOLUME, subresources=STATUS,
+            complete=_complete_volume,
+        ),
+        _stored(
             "", "v1", "nodes", "Node", printer=printers.NODE, short_names=("no",),
             namespaced=False, subresources=STATUS, status_at_creation=True,
             selectable_fields=("spec.unschedulable",),
@@ -191,6 +204,15 @@ def _other_groups() -> tuple[Resource, ...]:
         _stored(
             "apps", "v1", "controllerrevisions", "ControllerRevision",
             printer=printers.CONTROLLER_REVISION,
+        ),
+        _stored(
+            "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler",
+            short_names=("hpa",), categories=("all",), subresources=STATUS,
+            printer=printers.HORIZONTAL_POD_AUTOSCALER,
+        ),
+        _stored(
+            "storage.k8s.io", "v1", "storageclasses", "StorageClass", short_names=("sc",),
+            namespaced=False, printer=printers.STORAGE_CLASS,
         ),
         _stored(
             "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", short_names=("pdb",),

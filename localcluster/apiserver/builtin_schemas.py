@@ -44,10 +44,16 @@ def resolved(api_version: str, kind: str) -> Object:
     return {} if name is None else _resolved(name)
 
 
-def definitions_of(names: set[str]) -> Object:
-    """Return the named definitions and all that they refer to, by name."""
+def definition(name: str) -> Object:
+    """Return one definition, with its references."""
+    found: Object = _types().definitions[name]
+    return found
+
+
+def definitions_below(name: str) -> Object:
+    """Return all definitions that one refers to, directly or not, by name."""
     found: Object = {}
-    due = list(names)
+    due = _references(_types().definitions[name])
     while due:
         name = due.pop()
         if name not in found:
@@ -67,9 +73,14 @@ def _replaced(value: Any) -> Any:
         return [_replaced(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if "$ref" not in value:
-        return {key: _replaced(child) for key, child in value.items()}
-    return _resolved(value["$ref"].removeprefix(_REFERENCE))
+    if "$ref" in value:
+        return _resolved(value["$ref"].removeprefix(_REFERENCE))
+    own = {key: _replaced(child) for key, child in value.items() if key != "allOf"}
+    if "allOf" not in value:
+        return own
+    # A reference with a description beside it.
+    (described,) = value["allOf"]
+    return {**_replaced(described), **own}
 
 
 def _references(value: Any) -> list[str]:
