@@ -36,7 +36,11 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         server = make_api_server(
-            settings.users, settings.kubelet_token, settings.definitions, loop.call_soon
+            settings.users,
+            settings.kubelet_token,
+            settings.definitions,
+            loop.call_soon,
+            options=settings.options,
         )
     except ApiError as error:
         raise InvalidInput("--crd", error.message) from error

@@ -14,9 +14,8 @@ from localcluster.apiserver.objects import Object, encode
 from localcluster.apiserver.streams import Streams, session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
-    from localcluster.apiserver.authentication import User
     from localcluster.apiserver.state import ApiServer
 
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"

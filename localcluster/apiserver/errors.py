@@ -131,6 +131,13 @@ def forbidden(group: str, plural: str, name: str, why: str) -> ApiError:
     return ApiError(403, "Forbidden", message, name=name, group=group, kind=plural)
 
 
+def too_many_requests(message: str, seconds: int, *causes: Cause) -> ApiError:
+    """Return 429; `seconds` is when to try again, 0 for no advice."""
+    told = [{"reason": c.type, "message": c.message} for c in causes]
+    details: Object = {"causes": told or None, "retryAfterSeconds": seconds or None}
+    return ApiError(429, "TooManyRequests", message, **details)
+
+
 def unauthorized() -> ApiError:
     """Return 401: no bearer token, or one that is not valid."""
     return ApiError(401, "Unauthorized", "Unauthorized")

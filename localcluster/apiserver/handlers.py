@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from localcluster.apiserver import deletion, errors, lists, protobuf, responses, reviews, scale
+from localcluster.apiserver import deletion, errors, lists, protobuf, responses, scale
 from localcluster.apiserver.applying import apply
-from localcluster.apiserver.authentication import User
+from localcluster.apiserver.fault_injection import STALE
+from localcluster.apiserver.middlewares import ATTRIBUTES, USER
 from localcluster.apiserver.objects import Object, fresh
 from localcluster.apiserver.patch import apply_patch
 from localcluster.apiserver.requests import (
@@ -27,6 +28,7 @@ from localcluster.apiserver.requests import (
 )
 from localcluster.apiserver.server_side_apply import APPLY_PATCH
 from localcluster.apiserver.tables import table
+from localcluster.apiserver.verbs import Verbs
 from localcluster.apiserver.watch import Format, Watch
 from localcluster.apiserver.write_rules import WriteOptions
 from shared.clock import utc_now
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from localcluster.apiserver.state import ApiServer
     from localcluster.apiserver.streams import Streams
 
-USER = web.RequestKey("user", User)
-"""Key of the authenticated User in a request."""
 # aiohttp calls a body without a content type an octet-stream.
 _READABLE = ("application/octet-stream", "application/json")
 
@@ -85,11 +85,14 @@ class Handlers:
             if options.watch:
                 return await self._watch(request, target, options)
             return self._list(request, target, options)
-        stored = self._server.verbs.get(target.resource, (target.namespace, target.name))
+        past = request.get(STALE)
+        verbs = self._server.verbs if past is None else Verbs(past, utc_now)
+        stored = verbs.get(target.resource, (target.namespace, target.name))
         return responses.one(request, target.resource, stored)
 
     def _list(self, request: web.Request, target: Target, options: ListOptions) -> web.Response:
-        page = lists.list_page(self._server.verbs.store, target.resource, options)
+        store = request.get(STALE, self._server.verbs.store)
+        page = lists.list_page(store, target.resource, options)
         include = responses.table_format(request)
         if include is None:
             return responses.json_bytes(lists.encode_list(target.resource, page))
@@ -101,7 +104,15 @@ class Handlers:
         self, request: web.Request, target: Target, options: ListOptions
     ) -> web.StreamResponse:
         form = Format(responses.table_format(request), utc_now)
-        watch = Watch(self._server.verbs.store, target.resource, options, form)
+        user, attributes = request[USER].name, request[ATTRIBUTES]
+        injection = self._server.injection
+        watch = Watch(
+            self._server.verbs.store,
+            target.resource,
+            options,
+            form,
+            lambda: injection.holds(user, attributes),
+        )
         response = web.StreamResponse(headers={"Content-Type": responses.JSON})
         self._server.watches.add(watch)
         try:
@@ -122,9 +133,7 @@ class Handlers:
             raise errors.method_not_allowed()
         body = await _body(request)
         if "get" not in target.resource.verbs:
-            review = reviews.answer(
-                target.resource, body, request[USER], self._server.authenticator
-            )
+            review = self._server.reviews.answer(target, body, request[USER])
             return responses.json_object(review, 201)
         written = self._server.verbs.create(
             target.resource, target.namespace, body, _write_options(request)

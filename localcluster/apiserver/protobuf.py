@@ -119,6 +119,13 @@ _BOUND_OBJECT: _Message = {
     4: _string("uid"),
 }
 
+_DELETE_OPTIONS: _Message = {
+    1: _number("gracePeriodSeconds"),
+    2: _nested("preconditions", {1: _string("uid"), 2: _string("resourceVersion")}),
+    3: _flag("orphanDependents"),
+    4: _string("propagationPolicy"),
+    5: _strings("dryRun"),
+}
 _KINDS: dict[str, _Message] = {
     "Namespace": {1: _METADATA, 2: _nested("spec", {1: _strings("finalizers")})},
     "ConfigMap": {1: _METADATA, 2: _map("data"), 3: _map("binaryData", _base64)},
@@ -157,13 +164,9 @@ _KINDS: dict[str, _Message] = {
             },
         ),
     },
-    "DeleteOptions": {
-        1: _number("gracePeriodSeconds"),
-        2: _nested("preconditions", {1: _string("uid"), 2: _string("resourceVersion")}),
-        3: _flag("orphanDependents"),
-        4: _string("propagationPolicy"),
-        5: _strings("dryRun"),
-    },
+    "SelfSubjectRulesReview": {1: _METADATA, 2: _nested("spec", {1: _string("namespace")})},
+    "DeleteOptions": _DELETE_OPTIONS,
+    "Eviction": {1: _METADATA, 2: _nested("deleteOptions", _DELETE_OPTIONS)},
 }
 _TYPE_META: _Message = {1: _string("apiVersion"), 2: _string("kind")}
 

@@ -38,8 +38,11 @@ def json_object(value: Object, status: int = 200) -> web.Response:
 
 
 def failure(error: ApiError) -> web.Response:
-    """Return the response to a refused request."""
-    return json_object(error.status(), error.code)
+    """Return the response to a refused request; its advice when to retry is a header too."""
+    response = json_object(error.status(), error.code)
+    if "retryAfterSeconds" in error.details:
+        response.headers["Retry-After"] = str(error.details["retryAfterSeconds"])
+    return response
 
 
 def table_format(request: web.Request) -> IncludeObject | None:

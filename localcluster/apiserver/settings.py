@@ -12,6 +12,8 @@ import msgspec
 import yaml
 
 from localcluster.apiserver.authentication import AUTHENTICATED, User
+from localcluster.apiserver.faults import parse_fault
+from localcluster.apiserver.state import Options
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Settings:
         users: bearer token -> user.
         kubelet_token: for logs and exec.
         definitions: CustomResourceDefinitions to begin with.
+        options: what the server does beyond answering.
     """
 
     address: str
@@ -41,6 +44,7 @@ class Settings:
     users: dict[str, User]
     kubelet_token: str
     definitions: tuple[Object, ...]
+    options: Options
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
@@ -59,6 +63,11 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         users=_users(options.tokens),
         kubelet_token=_text("--kubelet-token-file", options.kubelet_token_file).strip(),
         definitions=tuple(d for path in options.crd for d in _definitions(path)),
+        options=Options(
+            rbac=options.rbac,
+            control=options.control,
+            faults=tuple(parse_fault(text) for text in options.fault),
+        ),
     )
 
 
@@ -82,6 +91,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kubelet-token-file", type=Path, required=True, help="for logs and exec")
     parser.add_argument(
         "--crd", type=Path, action="append", default=[], help="YAML; may be given several times"
+    )
+    parser.add_argument(
+        "--rbac", action="store_true", help="decide by roles; otherwise every user may do anything"
+    )
+    parser.add_argument(
+        "--control", action="store_true", help="serve /control (faults, record of requests)"
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="a fault on purpose: action=error,verb=create,resource=pods,count=2; repeatable",
     )
     return parser
 

@@ -7,19 +7,23 @@ watches.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from localcluster.apiserver.admission import SYSTEM_NAMESPACES
 from localcluster.apiserver.authentication import Authenticator, User
+from localcluster.apiserver.authorization import Authorizer
+from localcluster.apiserver.bootstrap_roles import bootstrap_objects
 from localcluster.apiserver.builtin import builtin_resources
 from localcluster.apiserver.controllers import Controllers
 from localcluster.apiserver.crd import DEFINITION
 from localcluster.apiserver.definitions import DefinitionController
+from localcluster.apiserver.fault_injection import FaultInjection
 from localcluster.apiserver.garbage import GarbageCollector
 from localcluster.apiserver.namespaces import NamespaceController, create_namespaces
+from localcluster.apiserver.rbac import RBAC_GROUP, RoleAuthorizer
 from localcluster.apiserver.resources import Registry
-from localcluster.apiserver.reviews import review_resources
+from localcluster.apiserver.reviews import Reviews, review_resources
 from localcluster.apiserver.store import HISTORY_EVENTS, Store
 from localcluster.apiserver.verbs import Verbs
 from localcluster.apiserver.write_rules import WriteOptions
@@ -28,6 +32,7 @@ from shared.clock import utc_now
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from localcluster.apiserver.faults import FaultRule
     from localcluster.apiserver.objects import Object
     from localcluster.apiserver.watch import Watch
 
@@ -44,7 +49,11 @@ class ApiServer:
         controllers: what follows from writes.
         authenticator: who may ask.
         kubelet_token: bearer token for logs and exec.
+        reviews: answers questions about rights.
+        authorizer: who may do what.
+        injection: faults on purpose.
         watches: those that are open, to be closed at the end.
+        control: whether the control endpoint is served.
     """
 
     registry: Registry
@@ -52,7 +61,26 @@ class ApiServer:
     controllers: Controllers
     authenticator: Authenticator
     kubelet_token: str
-    watches: set[Watch] = field(default_factory=set)
+    reviews: Reviews
+    authorizer: Authorizer
+    injection: FaultInjection
+    watches: set[Watch]
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a server may do beyond answering.
+
+    Args:
+        rbac: decide by roles; otherwise everybody who is authenticated may do everything.
+        control: serve the control endpoint.
+        faults: in force from the start.
+    """
+
+    rbac: bool = False
+    control: bool = False
+    faults: tuple[FaultRule, ...] = ()
 
 
 def make_api_server(
@@ -61,6 +89,7 @@ def make_api_server(
     definitions: Iterable[Object],
     schedule: Callable[[Callable[[], None]], object],
     history_events: int = HISTORY_EVENTS,
+    options: Options = Options(),
 ) -> ApiServer:
     """Return a server with its system namespaces and the given CustomResourceDefinitions.
 
@@ -70,6 +99,7 @@ def make_api_server(
         definitions: CustomResourceDefinition objects; changed in place.
         schedule: runs a function soon (`loop.call_soon`).
         history_events: how far back a watch can resume, per collection.
+        options: what else it does.
 
     Raises:
         ApiError: a definition is refused.
@@ -89,8 +119,30 @@ def make_api_server(
     )
     key = secrets.token_bytes(_SIGNING_KEY_BYTES)
     authenticator = Authenticator(store, static_users, key, utc_now)
+    authorizer = Authorizer(RoleAuthorizer(store) if options.rbac else None)
     create_namespaces(verbs, registry, SYSTEM_NAMESPACES)
+    if options.rbac:
+        _create_roles(verbs, registry)
     for definition in definitions:
         verbs.create(DEFINITION, "", definition, WriteOptions())
     controllers.drain()
-    return ApiServer(registry, verbs, controllers, authenticator, kubelet_token)
+    watches: set[Watch] = set()
+    return ApiServer(
+        registry,
+        verbs,
+        controllers,
+        authenticator,
+        kubelet_token,
+        Reviews(authenticator, authorizer),
+        authorizer,
+        FaultInjection(store, watches, options.faults),
+        watches,
+        options.control,
+    )
+
+
+def _create_roles(verbs: Verbs, registry: Registry) -> None:
+    for plural, role in bootstrap_objects():
+        resource = registry.of_collection((RBAC_GROUP, plural))
+        if resource is not None:
+            verbs.create(resource, "", role, WriteOptions())

@@ -173,6 +173,14 @@ class Store:
             for name, stored in collection.objects.items():
                 yield key, name, stored
 
+    def copy(self) -> Store:
+        """Return the state of this moment: the same objects and version, without a history."""
+        # Stored objects never change, so the tables alone are copied.
+        made = Store(self.version, self._history_events)
+        for key, collection in self._collections.items():
+            made.collection(key).objects.update(collection.objects)
+        return made
+
     def _numbered(self, obj: Object) -> Stored:
         self.version += 1
         return Stored(with_metadata(obj, resourceVersion=str(self.version)), self.version)

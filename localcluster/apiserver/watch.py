@@ -61,6 +61,7 @@ class Watch:
         resource: whose collection.
         options: where it starts and what it selects.
         form: how events are written.
+        held: whether it has to be silent now; `wake` after it changes.
     """
 
     def __init__(
@@ -69,11 +70,13 @@ class Watch:
         resource: Resource,
         options: ListOptions,
         form: Format,
+        held: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._resource = resource
         self._options = options
         self._form = form
+        self._held = held
         self._closed = False
         self._queue: deque[Event] = deque()
         self._ready = asyncio.Event()
@@ -83,6 +86,8 @@ class Watch:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield pieces of the response body, each a number of whole lines, until the watch ends."""
+        while self._held() and not self._closed:
+            await self._wait(None)
         collection = self._store.collection(self._resource.collection)
         start = self._store.version
         collection.listeners.append(self._receive)
@@ -108,6 +113,9 @@ class Watch:
             now = loop.time()
             if now >= end:
                 break
+            if self._held():
+                await self._wait(end - now)
+                continue
             await self._wait(min(end, bookmark) - now)
             chunk = b"".join(self._take())
             # The queue is empty now, so nothing this watcher should see is older than the store's
@@ -119,8 +127,8 @@ class Watch:
             if chunk:
                 yield chunk
 
-    async def _wait(self, seconds: float) -> None:
-        """Return when there is something to do, or after `seconds`."""
+    async def _wait(self, seconds: float | None) -> None:
+        """Return when there is something to do, or after `seconds`; None waits for ever."""
         try:
             async with asyncio.timeout(seconds):
                 await self._ready.wait()
@@ -131,6 +139,10 @@ class Watch:
     def close(self) -> None:
         """End the stream after what it has yielded; the server is stopping."""
         self._closed = True
+        self._ready.set()
+
+    def wake(self) -> None:
+        """Look again at what there is to do."""
         self._ready.set()
 
     def _receive(self, event: Event) -> None:
