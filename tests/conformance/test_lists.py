@@ -126,15 +126,15 @@ async def test_a_list_is_refused(namespace: Namespace, what: str, expected: Expe
     expected.check(await namespace.list("configmaps", **query))
 
 
-async def test_an_expired_continue_token_is_gone(namespace: Namespace) -> None:
+async def test_a_list_at_a_version_before_every_object_shows_none_of_them(
+    namespace: Namespace,
+) -> None:
     await _named(namespace, "specimens", "a", "b")
-    query = {"resourceVersion": "1", "resourceVersionMatch": "Exact", "limit": "1"}
+    query = {"resourceVersion": "1", "resourceVersionMatch": "Exact"}
     answer = await namespace.list("specimens", **query)
-    # Version 1 is from before this kind existed; it is either compacted or shows nothing.
-    if answer.code != 200:
-        Expected(410, "Expired", sources.CHUNKS).check(answer)
-    else:
-        assert answer.body["items"] == [], sources.LIST_VERSIONS
+    shown = (answer.code, answer.body.get("reason"), answer.body.get("items"))
+    # Which of the two depends on how long ago the store was compacted.
+    assert shown in ((410, "Expired", None), (200, None, [])), sources.LIST_VERSIONS
 
 
 @pytest.mark.parametrize(

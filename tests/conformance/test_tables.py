@@ -47,7 +47,7 @@ async def test_the_columns_of_a_custom_resource_are_those_it_declares(
 
 async def test_the_cells_of_a_row_have_the_types_of_their_columns(namespace: Namespace) -> None:
     await namespace.create("specimens", "full", {"spec": {"replicas": 3, "word": "abc"}})
-    await namespace.create("specimens", "sparse")
+    await namespace.create("specimens", "sparse", {"spec": {}})
     table = await _as(namespace, TABLE, "specimens")
     assert [row["cells"][:5] for row in table["rows"]] == [
         ["full", 3, "Open", None, "abc"],

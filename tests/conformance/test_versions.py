@@ -134,7 +134,7 @@ async def test_a_dry_run_stores_nothing(namespace: Namespace, verb: str) -> None
     query = {"dryRun": "All"}
     changed = {**made, "spec": {**made["spec"], "word": "xyz"}}
     if verb == "create":
-        answer = await namespace.post("specimens", make("specimens", "new"), **query)
+        answer = await namespace.post("specimens", make("specimens", "new", {"spec": {}}), **query)
     elif verb == "update":
         answer = await namespace.put("specimens", "game", changed, **query)
     elif verb == "merge":
