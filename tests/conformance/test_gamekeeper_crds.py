@@ -98,7 +98,7 @@ SETS = (
          (("Invalid", "spec.gameServerTemplate.metadata.labels.a"),)),
     Case("agents-name", _template(MAIN, {"name": "gamekeeper-agent", "image": "x"}),
          (("Invalid", "spec.gameServerTemplate.spec.containers[1].name"),)),
-    Case("long-name", {}, (("Invalid", "metadata.name"),), metadata={"name": "a" * 53}),
+    Case("long-name", {}, (("TooLong", "metadata.name"),), metadata={"name": "a" * 53}),
     Case("dotted-name", {}, (("Invalid", "metadata.name"),), metadata={"name": "a.b"}),
 )  # fmt: skip
 
