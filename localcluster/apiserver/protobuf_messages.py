@@ -106,7 +106,8 @@ _PORT: Message = {
     2: string("protocol"),
     3: number("port"),
     4: Field("targetPort", _int_or_string),
-    5: number("nodePort"),
+    # Zero is none here, as Go's JSON leaves it out.
+    5: Field("nodePort", lambda value: integer(value) or None),
     6: string("appProtocol"),
 }
 _SERVICE: Message = {
