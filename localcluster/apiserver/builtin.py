@@ -29,6 +29,8 @@ EXTENSIONS_GROUP = "apiextensions.k8s.io"
 NAMESPACES = ("", "namespaces")
 PODS = ("", "pods")
 NODES = ("", "nodes")
+RESOURCE_QUOTAS = ("", "resourcequotas")
+DISRUPTION_BUDGETS = ("policy", "poddisruptionbudgets")
 SERVICE_ACCOUNTS = ("", "serviceaccounts")
 DEFINITIONS = (EXTENSIONS_GROUP, "customresourcedefinitions")
 STATUS = ("status",)
@@ -148,7 +150,7 @@ def _core() -> tuple[Resource, ...]:
         ),
         _stored(
             "", "v1", "pods", "Pod", printer=POD_PRINTER, short_names=("po",), categories=("all",),
-            subresources=("status", "log", "exec", "binding"), has_generation=True,
+            subresources=("status", "log", "exec", "binding", "eviction"), has_generation=True,
             selectable_fields=_POD_FIELDS, complete=pods.complete, validate=pods.validate,
         ),
         _stored(

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from localcluster.apiserver import deletion, errors, lists, protobuf, responses, scale
 from localcluster.apiserver.applying import apply
+from localcluster.apiserver.disruption import eviction_options
 from localcluster.apiserver.fault_injection import STALE
 from localcluster.apiserver.middlewares import ATTRIBUTES, USER
 from localcluster.apiserver.objects import Object, fresh
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from localcluster.apiserver.state import ApiServer
     from localcluster.apiserver.streams import Streams
 
+_CREATED = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 # aiohttp calls a body without a content type an octet-stream.
 _READABLE = ("application/octet-stream", "application/json")
 
@@ -61,6 +63,7 @@ class Handlers:
         special = {
             "scale": self._scale,
             "binding": self._bind,
+            "eviction": self._evict,
             "token": self._token,
             "log": self._streams.logs,
             "exec": self._streams.execute,
@@ -213,8 +216,15 @@ class Handlers:
             raise errors.method_not_allowed()
         body = await _body(request)
         self._server.verbs.bind(target.resource, (target.namespace, target.name), body)
-        success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-        return responses.json_object({**success, "code": 201}, 201)
+        return responses.json_object(_CREATED, 201)
+
+    async def _evict(self, request: web.Request, target: Target) -> web.StreamResponse:
+        if request.method != "POST":
+            raise errors.method_not_allowed()
+        body = await _body(request)
+        options = eviction_options(body, dry_run=parse_dry_run(request.query))
+        self._server.disruptions.evict((target.namespace, target.name), body, options)
+        return responses.json_object(_CREATED, 201)
 
     async def _token(self, request: web.Request, target: Target) -> web.StreamResponse:
         if request.method != "POST":

@@ -18,16 +18,19 @@ from localcluster.apiserver.builtin import builtin_resources
 from localcluster.apiserver.controllers import Controllers
 from localcluster.apiserver.crd import DEFINITION
 from localcluster.apiserver.definitions import DefinitionController
+from localcluster.apiserver.disruption import Disruptions
 from localcluster.apiserver.fault_injection import FaultInjection
 from localcluster.apiserver.garbage import GarbageCollector
 from localcluster.apiserver.namespaces import NamespaceController, create_namespaces
+from localcluster.apiserver.nodes import NODE_GRACE_SECONDS, NodeLifecycle
+from localcluster.apiserver.quota import QuotaController
 from localcluster.apiserver.rbac import RBAC_GROUP, RoleAuthorizer
 from localcluster.apiserver.resources import Registry
 from localcluster.apiserver.reviews import Reviews, review_resources
 from localcluster.apiserver.store import HISTORY_EVENTS, Store
 from localcluster.apiserver.verbs import Verbs
 from localcluster.apiserver.write_rules import WriteOptions
-from shared.clock import utc_now
+from shared.clock import monotonic_seconds, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +55,9 @@ class ApiServer:
         reviews: answers questions about rights.
         authorizer: who may do what.
         injection: faults on purpose.
+        disruptions: answers evictions.
         watches: those that are open, to be closed at the end.
+        nodes: watches over the nodes; its `run` is started by the program.
         control: whether the control endpoint is served.
     """
 
@@ -64,7 +69,9 @@ class ApiServer:
     reviews: Reviews
     authorizer: Authorizer
     injection: FaultInjection
+    disruptions: Disruptions
     watches: set[Watch]
+    nodes: NodeLifecycle
     control: bool = False
 
 
@@ -76,11 +83,13 @@ class Options:
         rbac: decide by roles; otherwise everybody who is authenticated may do everything.
         control: serve the control endpoint.
         faults: in force from the start.
+        node_grace_seconds: how long a node may be silent before it counts as not ready.
     """
 
     rbac: bool = False
     control: bool = False
     faults: tuple[FaultRule, ...] = ()
+    node_grace_seconds: float = NODE_GRACE_SECONDS
 
 
 def make_api_server(
@@ -108,12 +117,17 @@ def make_api_server(
     # Milliseconds since the epoch: see the module docstring of store.py.
     store = Store(int(utc_now().timestamp() * 1000), history_events)
     verbs = Verbs(store, utc_now)
+    disruptions = Disruptions(verbs, registry)
+    nodes = NodeLifecycle(verbs, registry, options.node_grace_seconds, monotonic_seconds)
     controllers = Controllers(
         store,
         (
             DefinitionController(verbs, registry),
             NamespaceController(verbs, registry),
             GarbageCollector(verbs, registry),
+            nodes,
+            QuotaController(store),
+            disruptions,
         ),
         schedule,
     )
@@ -136,7 +150,9 @@ def make_api_server(
         Reviews(authenticator, authorizer),
         authorizer,
         FaultInjection(store, watches, options.faults),
+        disruptions,
         watches,
+        nodes,
         options.control,
     )
 
