@@ -12,6 +12,7 @@ from localcluster.apiserver.protobuf_wire import (
     Message,
     base64_text,
     flag,
+    integer,
     mapping,
     nested,
     number,
