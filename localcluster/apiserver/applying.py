@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from localcluster.apiserver import errors, ownership, server_side_apply
+from localcluster.apiserver import errors, ownership, server_side_apply, write_rules
 from localcluster.apiserver.objects import dig, fresh, timestamp
 
 if TYPE_CHECKING:
@@ -59,5 +59,6 @@ def apply(
         return verbs.create(resource, key[0], fresh(config.object), options), True
     live = current.presented(resource.api_version)
     merged, fields = server_side_apply.applied(resource, live, config)
+    write_rules.check_same_uid(resource, live, merged)
     options = replace(options, managed_fields=fields)
     return verbs.replace(resource, key, fresh(merged), options, target.subresource), False

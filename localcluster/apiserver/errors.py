@@ -22,7 +22,7 @@ class ApiError(Exception):
 
     Args:
         code: HTTP status, 4xx or 5xx.
-        reason: machine-readable reason, for example `NotFound`.
+        reason: machine-readable reason, for example `NotFound`; empty for none.
         message: one line for a person.
         details: metav1.StatusDetails, for example name, group, kind, causes.
     """
@@ -42,7 +42,7 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
+            **({"reason": self.reason} if self.reason else {}),
         }
         if self.details:
             body["details"] = self.details
@@ -146,6 +146,23 @@ def unauthorized() -> ApiError:
 def expired(version: int, oldest: int) -> ApiError:
     """Return 410: the watch window no longer holds `version`; the client lists again."""
     return ApiError(410, "Expired", f"too old resource version: {version} ({oldest})")
+
+
+def too_large_version(version: int, newest: int) -> ApiError:
+    """Return 504: a read at least as new as `version` cannot be answered yet."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return ApiError(
+        504,
+        "Timeout",
+        f"Too large resource version: {version}, current: {newest}",
+        causes=[cause],
+        retryAfterSeconds=1,
+    )
+
+
+def version_at_creation() -> ApiError:
+    """Return 500: nobody foresaw an object with a version before it is stored."""
+    return ApiError(500, "", "resourceVersion should not be set on objects to be created")
 
 
 def method_not_allowed() -> ApiError:

@@ -1,8 +1,7 @@
 """Lists of a collection, whole or in pages. Reads the store, no I/O.
 
-Pages are cut from the present state, and every page carries the resourceVersion of the first. A
-watch from there replays whatever changed between pages, so a client that lists and watches ends
-with the truth.
+Every page shows the state of the first page's resourceVersion, which the history of the collection
+gives back; where that is no longer held, the client is told to list again (410).
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 """
@@ -15,7 +14,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localcluster.apiserver.errors import bad_request
+from localcluster.apiserver.errors import bad_request, too_large_version
 from localcluster.apiserver.objects import Object, encode
 
 if TYPE_CHECKING:
@@ -41,10 +40,18 @@ def list_page(store: Store, resource: Resource, options: ListOptions) -> Page:
     """Return what is selected, at most `limit` objects.
 
     Raises:
-        ApiError: 400 for a `continue` token that this server did not give.
+        ApiError: 400 for a `continue` token that this server did not give, 410 for a state that is
+            no longer held, 504 for one that is yet to come.
     """
-    version, after = _read_cursor(options.cursor) if options.cursor else (store.version, None)
-    objects = store.collection(resource.collection).objects
+    check_not_future(store, options.version)
+    collection = store.collection(resource.collection)
+    version, after, objects = store.version, None, collection.objects
+    if options.cursor:
+        version, after = _read_cursor(options.cursor)
+        objects = collection.at(version)
+    elif options.exact and options.version is not None:
+        version = options.version
+        objects = collection.at(version)
     namespace = options.selector.namespace
     keys = [
         key
@@ -63,6 +70,12 @@ def list_page(store: Store, resource: Resource, options: ListOptions) -> Page:
             metadata["remainingItemCount"] = len(selected) - options.limit
         selected = selected[: options.limit]
     return Page([stored for _, stored in selected], metadata)
+
+
+def check_not_future(store: Store, version: int | None) -> None:
+    """Raise 504 for a version that no write had yet; the real server waits for it for 3 seconds."""
+    if version is not None and version > store.version:
+        raise too_large_version(version, store.version)
 
 
 def encode_list(resource: Resource, page: Page) -> bytes:

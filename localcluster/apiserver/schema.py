@@ -1,7 +1,7 @@
 """Structural schemas of CustomResourceDefinitions: pruning and defaulting, in place. Pure.
 
 Validation is in validation.py. The order is Kubernetes': prune what the schema does not name, drop
-nulls that a default replaces, fill defaults in, then validate.
+nulls where none are allowed, fill defaults in, then validate.
 
 Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 (field pruning, defaulting, defaulting and nullable).
@@ -45,11 +45,11 @@ def default(schema: Schema, value: Any) -> None:
 
 
 def _default_field(child: Schema, parent: Object, name: str) -> None:
-    if "default" in child:
-        null = name in parent and parent[name] is None and not child.get("nullable")
-        if name not in parent or null:
-            # Each object gets its own copy: a default may be a list or an object.
-            parent[name] = msgspec.json.decode(encode(child["default"]))
+    if name in parent and parent[name] is None and not child.get("nullable"):
+        del parent[name]
+    if "default" in child and name not in parent:
+        # Each object gets its own copy: a default may be a list or an object.
+        parent[name] = msgspec.json.decode(encode(child["default"]))
     if name in parent:
         default(child, parent[name])
 

@@ -114,6 +114,25 @@ class Collection:
         newer.reverse()
         return newer
 
+    def at(self, version: int) -> dict[ObjectKey, Stored]:
+        """Return the objects as they were at `version`; not to be changed.
+
+        Raises:
+            ApiError: 410 when the events since then are no longer held.
+        """
+        newer = self.since(version)
+        if not newer:
+            return self.objects
+        objects = dict(self.objects)
+        for event in reversed(newer):
+            metadata = event.stored.object["metadata"]
+            key = (metadata.get("namespace", ""), metadata["name"])
+            if event.previous is None:
+                del objects[key]
+            else:
+                objects[key] = event.previous
+        return objects
+
     def record(self, event: Event) -> None:
         """Keep an event and tell the listeners."""
         if len(self._history) == self._history.maxlen:

@@ -160,7 +160,7 @@ def _cause(error: jsonschema_rs.ValidationError) -> Cause:
         return Cause(
             "FieldValueTooLong", path, f"Too long: may not be more than {kind.limit} bytes"
         )
-    if name == "maxItems":
+    if name in ("maxItems", "maxProperties"):
         count, limit = _length(error.instance), kind.limit
         return Cause(
             "FieldValueTooMany", path, f"Too many: {count}: must have at most {limit} items"
@@ -178,7 +178,7 @@ def _cause(error: jsonschema_rs.ValidationError) -> Cause:
 
 
 def _length(value: object) -> int:
-    return len(value) if isinstance(value, list) else 0
+    return len(value) if isinstance(value, list | dict) else 0
 
 
 def _type_cause(path: str, types: list[str], value: object) -> Cause:
@@ -220,7 +220,6 @@ _SENTENCES: dict[str, Sentence] = {
     "minItems": lambda kind, _: f"should have at least {kind.limit} items",
     "uniqueItems": lambda _kind, _value: "shouldn't contain duplicates",
     "minProperties": lambda kind, _: f"should have at least {kind.limit} properties",
-    "maxProperties": lambda kind, _: f"should have at most {kind.limit} properties",
 }
 
 

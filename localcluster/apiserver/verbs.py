@@ -91,12 +91,12 @@ class Verbs:
             options: of the write.
 
         Raises:
-            ApiError: 400, 403, 404 (no such namespace), 409 AlreadyExists, 422.
+            ApiError: 400, 403, 404 (no such namespace), 409 AlreadyExists, 422, 500 (a version).
         """
         write_rules.check_type(resource, obj)
         meta = write_rules.metadata_of(obj)
         if meta.get("resourceVersion"):
-            raise errors.bad_request("resourceVersion should not be set on objects to be created")
+            raise errors.version_at_creation()
         write_rules.check_namespace(meta, namespace)
         if not meta.get("name") and meta.get("generateName"):
             suffix = "".join(secrets.choice(_NAME_ALPHABET) for _ in range(5))
@@ -142,8 +142,10 @@ class Verbs:
             ApiError: 400, 404, 409 Conflict, 422.
         """
         write_rules.check_type(resource, obj)
-        current = self.get(resource, key)
         meta = write_rules.metadata_of(obj)
+        if self.store.get(resource.collection, key) is None:
+            write_rules.check_absent(resource, key[1], meta)
+        current = self.get(resource, key)
         write_rules.check_namespace(meta, key[0])
         if meta.setdefault("name", key[1]) != key[1]:
             raise errors.bad_request(
@@ -193,6 +195,7 @@ class Verbs:
         check_media_type(resource, patch[0])
         current = self.get(resource, key).presented(resource.api_version)
         patched = apply_patch(resource, current, *patch)
+        write_rules.check_same_uid(resource, current, patched)
         return self.replace(resource, key, patched, options, subresource)
 
     def bind(self, resource: Resource, key: ObjectKey, binding: Object) -> None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from localcluster.apiserver.errors import ApiError
-from localcluster.apiserver.objects import Object, encode
-from localcluster.apiserver.store import HISTORY_EVENTS, watch_line
+from localcluster.apiserver.objects import Object, encode, with_metadata
+from localcluster.apiserver.store import HISTORY_EVENTS, Stored, watch_line
 from localcluster.apiserver.tables import IncludeObject, bookmark_table, table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from localcluster.apiserver.requests import ListOptions
     from localcluster.apiserver.resources import Resource
     from localcluster.apiserver.selectors import Selector
-    from localcluster.apiserver.store import Event, EventType, Store, Stored
+    from localcluster.apiserver.store import Event, EventType, Store
 
 # client-go expects a bookmark about every minute.
 BOOKMARK_SECONDS = 60.0
@@ -175,7 +175,9 @@ class Watch:
         shown_type = transition(self._options.selector, event)
         if shown_type is None:
             return
-        if self._form.include is None:
+        if shown_type == "DELETED" and event.type != "DELETED" and event.previous is not None:
+            yield self._encoded(shown_type, _departed(event.previous, event.stored.version))
+        elif self._form.include is None:
             yield event.line(shown_type, self._resource.api_version)
         else:
             yield self._encoded(shown_type, event.stored)
@@ -211,6 +213,11 @@ def transition(selector: Selector, event: Event) -> EventType | None:
     if now:
         return "MODIFIED" if before else "ADDED"
     return "DELETED" if before else None
+
+
+def _departed(last: Stored, version: int) -> Stored:
+    """Return the last state that a selector matched, under the version at which it left."""
+    return Stored(with_metadata(last.object, resourceVersion=str(version)), version)
 
 
 def _line(event_type: str, obj: Object) -> bytes:

@@ -80,6 +80,8 @@ def check_namespace(meta: Object, namespace: str) -> None:
 def check_current(resource: Resource, current: Object, meta: Object) -> None:
     """Raise 409 when the client decided on another version, or on another object of this name."""
     actual = current["metadata"]
+    if meta.get("uid") not in (None, "", actual["uid"]):
+        raise _other_uid(resource, actual["name"], meta["uid"], actual["uid"])
     if resource.custom and not meta.get("resourceVersion"):
         cause = errors.invalid_value(
             "metadata.resourceVersion", 0, "must be specified for an update"
@@ -87,12 +89,33 @@ def check_current(resource: Resource, current: Object, meta: Object) -> None:
         raise errors.invalid(resource.group, resource.kind, actual["name"], [cause])
     if meta.get("resourceVersion") not in (None, "", actual["resourceVersion"]):
         raise errors.modified(resource.group, resource.plural, actual["name"])
-    if meta.get("uid") not in (None, "", actual["uid"]):
-        why = (
-            f"Precondition failed: UID in precondition: {meta['uid']}, "
-            f"UID in object meta: {actual['uid']}"
-        )
-        raise errors.conflict(resource.group, resource.plural, actual["name"], why)
+
+
+def check_absent(resource: Resource, name: str, meta: Object) -> None:
+    """Raise 409 when the client wants to update an object that has gone, and named its uid.
+
+    NB: not 404, because the precondition is asked before the object is missed.
+    """
+    if meta.get("uid"):
+        raise _other_uid(resource, name, meta["uid"], "")
+
+
+def check_same_uid(resource: Resource, current: Object, patched: Object) -> None:
+    """Raise 422 when a patch changes the uid: to a patch it is a field, not a precondition.
+
+    A stale version is told first, and by `check_current`.
+    """
+    meta, actual = metadata_of(patched), current["metadata"]
+    wanted = meta.get("uid")
+    fresh_version = meta.get("resourceVersion") in (None, "", actual["resourceVersion"])
+    if fresh_version and wanted not in (None, "", actual["uid"]):
+        cause = errors.invalid_value("metadata.uid", wanted, "field is immutable")
+        raise errors.invalid(resource.group, resource.kind, actual["name"], [cause])
+
+
+def _other_uid(resource: Resource, name: str, wanted: str, actual: str) -> errors.ApiError:
+    why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}"
+    return errors.conflict(resource.group, resource.plural, name, why)
 
 
 def split(resource: Resource, current: Object, obj: Object, subresource: str) -> Object:
@@ -101,6 +124,10 @@ def split(resource: Resource, current: Object, obj: Object, subresource: str) ->
         return obj
     outside, inside = (current, obj) if subresource == "status" else (obj, current)
     merged = {key: value for key, value in outside.items() if key != "status"}
+    if subresource == "status" and not resource.custom:
+        # Kubelets label through the status; its owners are never theirs to change.
+        owners = current["metadata"].get("ownerReferences")
+        merged["metadata"] = with_metadata(obj, ownerReferences=owners)["metadata"]
     if "status" in inside:
         merged["status"] = inside["status"]
     # `complete` works in place, and part of this is the stored object.

@@ -190,7 +190,7 @@ def test_delete_options_are_read(body: Any, query: Any, options: DeleteOptions) 
     [
         ([], 400),
         ({"gracePeriodSeconds": "soon"}, 400),
-        ({"gracePeriodSeconds": -1}, 422),
+        ({"dryRun": ["Some"]}, 422),
         ({"propagationPolicy": "Sideways"}, 422),
     ],
 )
