@@ -230,5 +230,5 @@ def pod(name: str = "game", *, metadata: Json | None = None, **spec: Any) -> Jso
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float = WAIT_SECONDS) -> None:
     """Return once `holds`; fails the test after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not await holds():  # noqa: ASYNC110 - what is waited for is in another process
+        while not await holds():
             await asyncio.sleep(_POLL_SECONDS)

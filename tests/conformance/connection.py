@@ -13,12 +13,14 @@ import base64
 import ssl
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from shared.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FOREIGN = ("exec", "auth-provider", "username")
 
@@ -61,16 +63,12 @@ def read_kubeconfig(path: Path) -> Connection:
     token = user.get("token") or ""
     if not token and "tokenFile" in user:
         token = (folder / user["tokenFile"]).read_text(encoding="utf-8").strip()
-    certificate, key = (
-        _pem(user, f"client-{name}", folder) for name in ("certificate", "key")
-    )
+    certificate, key = (_pem(user, f"client-{name}", folder) for name in ("certificate", "key"))
     if certificate and key:
         _load_certificate(tls, certificate, key)
     elif not token:
         raise InvalidInput(f"users.{context['user']}", "has no token and no client certificate")
-    return Connection(
-        cluster["server"].rstrip("/"), tls, _server_tls(cluster, folder), token
-    )
+    return Connection(cluster["server"].rstrip("/"), tls, _server_tls(cluster, folder), token)
 
 
 def _named(config: dict[str, Any], section: str, name: str | None) -> dict[str, Any]:

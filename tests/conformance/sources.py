@@ -1,4 +1,4 @@
-"""Where the rules of this suite come from: pages of kubernetes.io and files of kubernetes/kubernetes.
+"""Where the rules of this suite come from: kubernetes.io and the sources of kubernetes/kubernetes.
 
 Every case names one of these, and a failing case prints it, so that who reads the failure can judge
 whether the server or the case is wrong.

@@ -1,4 +1,4 @@
-"""CRD rule x accepted or refused: what a schema makes of an object, and what it says of a bad one."""
+"""CRD rule x accepted or refused: what a schema makes of an object, and says of a bad one."""
 
 from __future__ import annotations
 

@@ -154,9 +154,7 @@ async def test_a_foreground_owner_waits_for_its_blocking_dependents(namespace: N
 
     await until(dependent_is_marked)
     assert (await namespace.get("configmaps", "owner")).code == 200, sources.GARBAGE
-    await namespace.patch(
-        "merge", "configmaps", "dependent", {"metadata": {"finalizers": None}}
-    )
+    await namespace.patch("merge", "configmaps", "dependent", {"metadata": {"finalizers": None}})
     await namespace.gone("configmaps", "owner")
 
 

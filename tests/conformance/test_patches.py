@@ -76,6 +76,8 @@ class Effect:
     after: Json
 
 
+# What every specimen with a spec has.
+DEFAULTS = {"mode": "Open", "filled": {"port": 80}, "nullableDefault": "given"}
 TWO = {"data": {"a": "1", "b": "2"}}
 EFFECTS = (
     Effect(
@@ -85,12 +87,12 @@ EFFECTS = (
     Effect(
         "merge-null-removes-specimens", sources.MERGE_PATCH, "merge", "specimens",
         {"spec": {"word": "abc", "flag": True}}, {"spec": {"word": None}},
-        {"spec": {"flag": True, "mode": "Open", "filled": {"port": 80}, "nullableDefault": "given"}},
+        {"spec": {"flag": True, **DEFAULTS}},
     ),
     Effect(
         "merge-null-brings-the-default-back", sources.CRD_DEFAULTING, "merge", "specimens",
         {"spec": {"mode": "Closed"}}, {"spec": {"mode": None}},
-        {"spec": {"mode": "Open", "filled": {"port": 80}, "nullableDefault": "given"}},
+        {"spec": DEFAULTS},
     ),
     Effect(
         "merge-null-of-an-absent-key-is-nothing", sources.MERGE_PATCH, "merge", "configmaps",
@@ -136,15 +138,13 @@ EFFECTS = (
     Effect(
         "json-append", sources.JSON_PATCH, "json", "specimens",
         {"spec": {"tags": ["a"]}}, [{"op": "add", "path": "/spec/tags/-", "value": "b"}],
-        {"spec": {"tags": ["a", "b"], "mode": "Open", "filled": {"port": 80},
-                  "nullableDefault": "given"}},
+        {"spec": {"tags": ["a", "b"], **DEFAULTS}},
     ),
     Effect(
         "merge-replaces-lists", sources.MERGE_PATCH, "merge", "specimens",
         {"spec": {"entries": [{"name": "a"}, {"name": "b"}]}},
         {"spec": {"entries": [{"name": "c"}]}},
-        {"spec": {"entries": [{"name": "c", "value": 1}], "mode": "Open", "filled": {"port": 80},
-                  "nullableDefault": "given"}},
+        {"spec": {"entries": [{"name": "c", "value": 1}], **DEFAULTS}},
     ),
 )  # fmt: skip
 

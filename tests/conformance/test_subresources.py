@@ -308,9 +308,7 @@ EVICTIONS: dict[tuple[str, ...], Expected] = {
 
 
 @pytest.mark.parametrize(("what", "expected"), matrix(EVICTIONS))
-async def test_an_eviction_is_refused(
-    namespace: Namespace, what: str, expected: Expected
-) -> None:
+async def test_an_eviction_is_refused(namespace: Namespace, what: str, expected: Expected) -> None:
     labels = {"app": "game"}
     (await namespace.post("pods", pod(metadata={"labels": labels}, nodeName=NODE))).ok()
     if what == "budget":

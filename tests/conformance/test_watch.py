@@ -81,9 +81,7 @@ async def test_a_watch_from_no_version_begins_with_the_state(
 
 
 @pytest.mark.parametrize("plural", ["configmaps", "specimens"])
-async def test_a_watch_from_before_the_window_is_expired(
-    namespace: Namespace, plural: str
-) -> None:
+async def test_a_watch_from_before_the_window_is_expired(namespace: Namespace, plural: str) -> None:
     path = namespace.path(plural)
     (event,) = await take(namespace.cluster.watch(path, resourceVersion="1"), 1)
     status = event["object"]
