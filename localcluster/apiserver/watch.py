@@ -113,10 +113,10 @@ class Watch:
             now = loop.time()
             if now >= end:
                 break
+            # A silent watcher sends no bookmarks either, so that it has none to wake up for.
+            await self._wait((end if self._held() else min(end, bookmark)) - now)
             if self._held():
-                await self._wait(end - now)
                 continue
-            await self._wait(min(end, bookmark) - now)
             chunk = b"".join(self._take())
             # The queue is empty now, so nothing this watcher should see is older than the store's
             # version.
