@@ -18,7 +18,7 @@ from localcluster.apiserver.errors import Cause, invalid_value
 from localcluster.apiserver.metadata import label_causes, path_segment_causes, subdomain_causes
 from localcluster.apiserver.podprinter import PRINTER as POD_PRINTER
 from localcluster.apiserver.resources import Resource
-from localcluster.apiserver.schema import prune
+from localcluster.apiserver.schema import pruner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,9 +126,10 @@ def _completion(
     declared: Object, defaults: Callable[[Object], list[str]] | None
 ) -> Callable[[Object], list[str]]:
     """Return the `complete` of a kind: unknown fields go, then the kind's defaults come."""
+    pruned = pruner(declared)
 
     def complete(obj: Object) -> list[str]:
-        unknown = prune(declared, obj)
+        unknown = pruned(obj)
         if defaults is not None:
             defaults(obj)
         return unknown

@@ -212,8 +212,10 @@ def _resource(spec: Object, version: Object) -> Resource:
 
 
 def _completion(declared: schema.Schema) -> Callable[[Object], list[str]]:
+    pruned = schema.pruner(declared)
+
     def complete(obj: Object) -> list[str]:
-        unknown = schema.prune(declared, obj)
+        unknown = pruned(obj)
         schema.default(declared, obj)
         return unknown
 

@@ -122,16 +122,16 @@ def split(resource: Resource, current: Object, obj: Object, subresource: str) ->
     """Return `obj` with what this endpoint does not write taken from `current`."""
     if "status" not in resource.subresources:
         return obj
-    outside, inside = (current, obj) if subresource == "status" else (obj, current)
-    merged = {key: value for key, value in outside.items() if key != "status"}
-    if subresource == "status" and not resource.custom:
+    # `complete` works in place, so what comes from the stored object is copied.
+    if subresource != "status":
+        kept = fresh({"status": current["status"]}) if "status" in current else {}
+        return {**{key: value for key, value in obj.items() if key != "status"}, **kept}
+    merged = fresh({key: value for key, value in current.items() if key != "status"})
+    if not resource.custom:
         # Kubelets label through the status; its owners are never theirs to change.
-        owners = current["metadata"].get("ownerReferences")
+        owners = merged["metadata"].get("ownerReferences")
         merged["metadata"] = with_metadata(obj, ownerReferences=owners)["metadata"]
-    if "status" in inside:
-        merged["status"] = inside["status"]
-    # `complete` works in place, and part of this is the stored object.
-    return fresh(merged)
+    return {**merged, "status": obj["status"]} if "status" in obj else merged
 
 
 def keep_server_fields(current: Object, desired: Object, fields: list[Object]) -> Object:
