@@ -44,7 +44,12 @@ async def serve(settings: Settings) -> None:
         )
     except ApiError as error:
         raise InvalidInput("--crd", error.message) from error
-    runner = web.AppRunner(make_app(server), access_log=None, handle_signals=False)
+    runner = web.AppRunner(
+        make_app(server),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+    )
     await runner.setup()
     try:
         site = web.TCPSite(
@@ -52,12 +57,14 @@ async def serve(settings: Settings) -> None:
             settings.address,
             settings.port,
             ssl_context=settings.tls,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         await _start(site, settings)
         if settings.port_file is not None:
             _write_port(settings.port_file, _port(runner))
-        await stop.wait()
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(server.nodes.run())
+            await stop.wait()
+            watching.cancel()
     finally:
         await runner.cleanup()
 

@@ -13,6 +13,7 @@ import yaml
 
 from localcluster.apiserver.authentication import AUTHENTICATED, User
 from localcluster.apiserver.faults import parse_fault
+from localcluster.apiserver.nodes import NODE_GRACE_SECONDS
 from localcluster.apiserver.state import Options
 from shared.errors import InvalidInput
 
@@ -67,6 +68,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
             rbac=options.rbac,
             control=options.control,
             faults=tuple(parse_fault(text) for text in options.fault),
+            node_grace_seconds=options.node_grace_seconds,
         ),
     )
 
@@ -104,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="RULE",
         help="a fault on purpose: action=error,verb=create,resource=pods,count=2; repeatable",
+    )
+    parser.add_argument(
+        "--node-grace-seconds",
+        type=float,
+        default=NODE_GRACE_SECONDS,
+        metavar="N",
+        help="how long a node may be silent before it counts as not ready",
     )
     return parser
 

@@ -41,18 +41,27 @@ class PodReport:
         self._uid = uid
         self._status = status
         self._changed = asyncio.Event()
+        self._written: Json | None = None
 
     def changed(self) -> None:
         """Let `run` look at the status again."""
         self._changed.set()
 
+    def compare(self, shown: Json) -> None:
+        """Report again if the API shows another readiness than the one written.
+
+        The API server marks the pods of a node that was silent; the kubelet knows better.
+        """
+        if self._written is not None and _readiness(shown) != _readiness(self._written):
+            self._written = None
+        self._changed.set()
+
     async def run(self) -> None:
         """Report for ever."""
-        written: Json | None = None
         while True:
             self._changed.clear()
             status = self._status()
-            if status != written:
+            if status != self._written:
                 try:
                     await self._write(status)
                 except TransientError as error:
@@ -61,7 +70,7 @@ class PodReport:
                     continue
                 except TerminalError as error:
                     _warn(error)
-                written = status
+                self._written = status
             await self._changed.wait()
 
     async def finish(self) -> None:
@@ -79,6 +88,11 @@ class PodReport:
 
     async def _write(self, status: Json) -> None:
         await self._api.patch_status(self._path, {"metadata": {"uid": self._uid}, "status": status})
+
+
+def _readiness(status: Json) -> str | None:
+    conditions = status.get("conditions") or []
+    return next((c["status"] for c in conditions if c["type"] == "Ready"), None)
 
 
 def _warn(error: AppError) -> None:

@@ -140,7 +140,7 @@ class PodWorker:
             container = self.find(declared["name"])
             if container is not None:
                 container.update(declared)
-        self._report.changed()  # others may have opened or closed a readiness gate
+        self._report.compare(pod.get("status") or {})
         if "deletionTimestamp" in metadata:
             grace = metadata.get("deletionGracePeriodSeconds", _DEFAULT_GRACE_SECONDS)
             self._end_within(float(grace))
