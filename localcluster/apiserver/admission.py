@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localcluster.apiserver.builtin import NAMESPACES, PODS, SERVICE_ACCOUNTS
-from localcluster.apiserver.errors import forbidden, not_found
+from localcluster.apiserver.errors import Cause, forbidden, not_found
 from localcluster.apiserver.quota import admit_pod
 
 if TYPE_CHECKING:
@@ -37,7 +37,12 @@ def admit_creation(store: Store, resource: Resource, obj: Object) -> None:
         why = (
             f"unable to create new content in namespace {namespace} because it is being terminated"
         )
-        raise forbidden(resource.group, resource.plural, name, why)
+        cause = Cause(
+            "NamespaceTerminating",
+            "metadata.namespace",
+            f"namespace {namespace} is being terminated",
+        )
+        raise forbidden(resource.group, resource.plural, name, why, cause)
     if resource.collection == PODS:
         account = obj["spec"]["serviceAccountName"]
         if store.get(SERVICE_ACCOUNTS, (namespace, account)) is None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _NAME_FIELDS = ("plural", "kind")
+_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 
 
 def _complete(definition: Object) -> list[str]:
@@ -86,17 +87,22 @@ def _version_causes(versions: Any) -> list[Cause]:
             causes.append(required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
             continue
         causes += _schema_causes(declared, _schema_path(versions, index))
+        columns = _hoisted(versions, index, "additionalPrinterColumns")
         for number, column in enumerate(version.get("additionalPrinterColumns") or []):
-            field = f"{path}.additionalPrinterColumns[{number}].jsonPath"
-            causes += _json_path_causes(column, field)
+            causes += _column_causes(column, f"{columns}[{number}]")
+        causes += _scale_causes(version, _hoisted(versions, index, "subresources"))
     return causes
 
 
+def _hoisted(versions: list[Any], index: int, key: str) -> str:
+    """Return where the real server says a field stands: it keeps one that all versions share."""
+    values = [dig(version, key) for version in versions]
+    return f"spec.{key}" if all(v == values[0] for v in values) else f"spec.versions[{index}].{key}"
+
+
 def _schema_path(versions: list[Any], index: int) -> str:
-    """Return where the real server says a schema stands: it keeps one that all versions share."""
-    schemas = [dig(version, "schema") for version in versions]
-    shared = all(schema == schemas[0] for schema in schemas)
-    return f"spec.{'validation' if shared else f'versions[{index}].schema'}.openAPIV3Schema"
+    path = _hoisted(versions, index, "schema")
+    return f"{'spec.validation' if path == 'spec.schema' else path}.openAPIV3Schema"
 
 
 def _schema_causes(declared: Object, path: str) -> list[Cause]:
@@ -129,12 +135,30 @@ def _default_causes(node: schema.Schema, path: str) -> list[Cause]:
     return causes
 
 
-def _json_path_causes(column: Any, field: str) -> list[Cause]:
+def _column_causes(column: Any, field: str) -> list[Cause]:
+    causes = []
+    kind = dig(column, "type")
+    if kind not in _COLUMN_TYPES:
+        why = f"must be one of {','.join(_COLUMN_TYPES)}"
+        causes.append(invalid_value(f"{field}.type", kind, why))
     try:
         JsonPath(column["jsonPath"])
     except (ValueError, KeyError, TypeError) as error:
-        return [invalid_value(field, dig(column, "jsonPath"), f"must be a JSONPath: {error}")]
-    return []
+        # Named as in the internal form, which is where the real server looks.
+        why = f"must be a JSONPath: {error}"
+        causes.append(invalid_value(f"{field}.JSONPath", dig(column, "jsonPath"), why))
+    return causes
+
+
+def _scale_causes(version: Object, field: str) -> list[Cause]:
+    scale = dig(version, "subresources", "scale")
+    if not isinstance(scale, dict):
+        return []
+    return [
+        invalid_value(f"{field}.scale.{name}", scale.get(name), f"should be a path under {root}")
+        for name, root in (("specReplicasPath", ".spec"), ("statusReplicasPath", ".status"))
+        if not str(scale.get(name, "")).startswith(f"{root}.")
+    ]
 
 
 DEFINITION = Resource(

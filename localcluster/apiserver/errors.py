@@ -116,8 +116,12 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> ApiErr
         name=name,
         group=group,
         kind=kind,
-        causes=[{"reason": c.type, "message": c.message, "field": c.field} for c in causes],
+        causes=[_cause(cause) for cause in causes],
     )
+
+
+def _cause(cause: Cause) -> Object:
+    return {"reason": cause.type, "message": cause.message, "field": cause.field}
 
 
 def bad_request(message: str) -> ApiError:
@@ -125,10 +129,11 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
-def forbidden(group: str, plural: str, name: str, why: str) -> ApiError:
+def forbidden(group: str, plural: str, name: str, why: str, *causes: Cause) -> ApiError:
     """Return 403: understood, and refused by a rule of the cluster."""
     message = f'{qualified(group, plural)} "{name}" is forbidden: {why}'
-    return ApiError(403, "Forbidden", message, name=name, group=group, kind=plural)
+    told = [_cause(cause) for cause in causes] or None
+    return ApiError(403, "Forbidden", message, name=name, group=group, kind=plural, causes=told)
 
 
 def too_many_requests(message: str, seconds: int, *causes: Cause) -> ApiError:
@@ -171,6 +176,15 @@ def method_not_allowed() -> ApiError:
         405,
         "MethodNotAllowed",
         "the server does not allow this method on the requested resource",
+    )
+
+
+def not_acceptable(served: Sequence[str]) -> ApiError:
+    """Return 406: the client reads no format that this server writes."""
+    return ApiError(
+        406,
+        "NotAcceptable",
+        f"only the following media types are accepted: {', '.join(served)}",
     )
 
 

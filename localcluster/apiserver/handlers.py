@@ -42,6 +42,22 @@ if TYPE_CHECKING:
 _CREATED = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 # aiohttp calls a body without a content type an octet-stream.
 _READABLE = ("application/octet-stream", "application/json")
+# These answer their deletion with their last state, all others with a Status. Source: the delete
+# operations of https://kubernetes.io/docs/reference/kubernetes-api/
+_RETURNED_WHEN_DELETED = frozenset(
+    ("", plural)
+    for plural in (
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "podtemplates",
+        "resourcequotas",
+        "serviceaccounts",
+        "services",
+    )
+)
+# What a status endpoint does; a status is neither created nor deleted on its own.
+_STATUS_METHODS = ("GET", "PUT", "PATCH")
 
 
 class Handlers:
@@ -60,6 +76,7 @@ class Handlers:
         """Answer any request below /api/VERSION and /apis/GROUP/VERSION."""
         parts = [part for part in request.path.split("/") if part]
         target = parse_target(self._server.registry, parts)
+        responses.check_acceptable(request)
         special = {
             "scale": self._scale,
             "binding": self._bind,
@@ -77,7 +94,9 @@ class Handlers:
             "PATCH": self._patch,
             "DELETE": self._delete,
         }.get(request.method)
-        if handler is None:
+        if handler is None or (
+            target.subresource == "status" and request.method not in _STATUS_METHODS
+        ):
             raise errors.method_not_allowed()
         return await handler(request, target)
 
@@ -88,6 +107,9 @@ class Handlers:
             if options.watch:
                 return await self._watch(request, target, options)
             return self._list(request, target, options)
+        lists.check_not_future(
+            self._server.verbs.store, parse_list_options(target, request.query).version
+        )
         past = request.get(STALE)
         verbs = self._server.verbs if past is None else Verbs(past, utc_now)
         stored = verbs.get(target.resource, (target.namespace, target.name))
@@ -186,7 +208,7 @@ class Handlers:
             return responses.json_bytes(lists.encode_list(resource, page))
         _require(target, "delete", named=True)
         stored, gone = verbs.delete(resource, (target.namespace, target.name), options)
-        if not gone or not resource.custom:
+        if not gone or resource.collection in _RETURNED_WHEN_DELETED:
             return responses.one(request, resource, stored)
         return responses.json_object(_deleted(target, stored.object))
 

@@ -202,12 +202,14 @@ class Verbs:
         """Assign a pod to a node (`pods/binding`).
 
         Raises:
-            ApiError: 404, 409 when the pod has a node already or is being deleted, 422 without a
-                node.
+            ApiError: 404, 409 when the pod has a node already, is being deleted or has another uid,
+                422 without a node.
         """
         if not dig(binding, "target", "name"):
             raise errors.invalid("", "Binding", key[1], [errors.required("target.name")])
-        pod = pods.bound(self.get(resource, key).object, binding, self.now())
+        current = self.get(resource, key).object
+        write_rules.check_current(resource, current, write_rules.metadata_of(binding))
+        pod = pods.bound(current, binding, self.now())
         self.store.put(resource.collection, key, pod)
 
     def change_metadata(self, resource: Resource, key: ObjectKey, **changes: object) -> None:
