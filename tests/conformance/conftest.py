@@ -75,7 +75,7 @@ def connection(
     if given is not None:
         yield read_kubeconfig(given)
         return
-    server = start_apiserver(tmp_path_factory.mktemp("apiserver"))
+    server = start_apiserver(tmp_path_factory.mktemp("apiserver"), options=["--rbac"])
     yield read_kubeconfig(server.kubeconfig)
     assert server.stop() == 0
 
