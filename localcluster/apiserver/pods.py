@@ -67,6 +67,9 @@ def validate(pod: Object, old: Object | None) -> list[Cause]:
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         return [required("spec")]
+    if old is not None and spec is old["spec"]:
+        # A write of the status: the specification is the stored one.
+        return []
     causes = [*_text_causes(spec, _TEXTS, "spec"), *_container_causes(spec)]
     if spec.get("restartPolicy") not in _RESTART_POLICIES:
         causes.append(

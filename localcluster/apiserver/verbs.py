@@ -26,7 +26,7 @@ from localcluster.apiserver import (
     pods,
     write_rules,
 )
-from localcluster.apiserver.objects import Object, dig, timestamp, with_metadata
+from localcluster.apiserver.objects import Object, dig, fresh, timestamp, with_metadata
 from localcluster.apiserver.patch import apply_patch, check_media_type
 from localcluster.apiserver.store import ObjectKey, Store, Stored
 from localcluster.apiserver.write_rules import WriteOptions
@@ -154,8 +154,9 @@ class Verbs:
             )
         write_rules.check_current(resource, current.object, meta)
         managers = ownership.prior(current.object["metadata"], meta, subresource)
-        desired = write_rules.split(resource, current.object, obj, subresource)
-        warnings = write_rules.decode(resource, desired, options)
+        part = write_rules.writable(resource, obj, subresource)
+        warnings = write_rules.decode(resource, part, options)
+        desired = write_rules.joined(resource, current.object, part, subresource)
         fields = options.managed_fields
         if fields is None:
             fields = ownership.written(managers)
@@ -196,7 +197,9 @@ class Verbs:
         current = self.get(resource, key).presented(resource.api_version)
         patched = apply_patch(resource, current, *patch)
         write_rules.check_same_uid(resource, current, patched)
-        return self.replace(resource, key, patched, options, subresource)
+        # It may share parts with the stored object, and `replace` changes what it gets.
+        part = fresh(write_rules.writable(resource, patched, subresource))
+        return self.replace(resource, key, part, options, subresource)
 
     def bind(self, resource: Resource, key: ObjectKey, binding: Object) -> None:
         """Assign a pod to a node (`pods/binding`).

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from localcluster.apiserver import errors, metadata
-from localcluster.apiserver.objects import fresh, with_metadata
+from localcluster.apiserver.objects import with_metadata
 
 if TYPE_CHECKING:
     from localcluster.apiserver.objects import Object
@@ -118,20 +118,27 @@ def _other_uid(resource: Resource, name: str, wanted: str, actual: str) -> error
     return errors.conflict(resource.group, resource.plural, name, why)
 
 
-def split(resource: Resource, current: Object, obj: Object, subresource: str) -> Object:
-    """Return `obj` with what this endpoint does not write taken from `current`."""
+def writable(resource: Resource, obj: Object, subresource: str) -> Object:
+    """Return the part of `obj` that this endpoint writes: the status, or all but the status."""
     if "status" not in resource.subresources:
         return obj
-    # `complete` works in place, so what comes from the stored object is copied.
+    if subresource == "status":
+        return {key: obj[key] for key in ("apiVersion", "kind", "metadata", "status") if key in obj}
+    return {key: value for key, value in obj.items() if key != "status"}
+
+
+def joined(resource: Resource, current: Object, part: Object, subresource: str) -> Object:
+    """Return `part` completed by what its endpoint does not write, shared with `current`."""
+    if "status" not in resource.subresources:
+        return part
     if subresource != "status":
-        kept = fresh({"status": current["status"]}) if "status" in current else {}
-        return {**{key: value for key, value in obj.items() if key != "status"}, **kept}
-    merged = fresh({key: value for key, value in current.items() if key != "status"})
+        return {**part, "status": current["status"]} if "status" in current else part
+    desired = {key: value for key, value in current.items() if key != "status"}
     if not resource.custom:
         # Kubelets label through the status; its owners are never theirs to change.
-        owners = merged["metadata"].get("ownerReferences")
-        merged["metadata"] = with_metadata(obj, ownerReferences=owners)["metadata"]
-    return {**merged, "status": obj["status"]} if "status" in obj else merged
+        owners = current["metadata"].get("ownerReferences")
+        desired["metadata"] = with_metadata(part, ownerReferences=owners)["metadata"]
+    return {**desired, "status": part["status"]} if "status" in part else desired
 
 
 def keep_server_fields(current: Object, desired: Object, fields: list[Object]) -> Object:
