@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from localcluster.kubelet.fields import Json
 
 _RETRY_SECONDS = 1.0
+# Pods that name another scheduler are that one's.
+_SCHEDULER = "default-scheduler"
 _UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -79,7 +81,8 @@ class Binder:
         """Take note of a pod as it is now."""
         uid = pod["metadata"]["uid"]
         waits = not pod["spec"].get("nodeName") and "deletionTimestamp" not in pod["metadata"]
-        if waits and not pod["spec"].get("schedulingGates"):
+        scheduler = pod["spec"].get("schedulerName") or _SCHEDULER
+        if waits and scheduler == _SCHEDULER and not pod["spec"].get("schedulingGates"):
             if uid not in self._pending:
                 self._news.set()
             self._pending[uid] = pod

@@ -19,10 +19,14 @@ import yaml
 from tests.conformance.client import GROUP, Cluster, Json, Namespace, until
 from tests.conformance.connection import Connection, read_kubeconfig
 from tests.conformance.local_gaps import LOCAL_GAPS
+from tests.conformance.local_kubelet import local_kubelet
 from tests.support.apiserver import start_apiserver
+from tests.support.kubelet import write_image
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from tests.support.apiserver import RunningApiServer
 
 _FOLDER = Path(__file__).parent
 _CHART = _FOLDER.parents[1] / "charts" / "gamekeeper" / "crds"
@@ -67,17 +71,38 @@ def is_local(pytestconfig: pytest.Config) -> bool:
 
 
 @pytest.fixture(scope="session")
-def connection(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Connection]:
-    """How the cluster is reached; the local server lives as long as the session."""
-    given = _kubeconfig(pytestconfig)
-    if given is not None:
-        yield read_kubeconfig(given)
+def local_server(
+    is_local: bool, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningApiServer | None]:
+    """The local API server, as long as the session; None where another cluster is given."""
+    if not is_local:
+        yield None
         return
     server = start_apiserver(tmp_path_factory.mktemp("apiserver"), options=["--rbac"])
-    yield read_kubeconfig(server.kubeconfig)
+    yield server
     assert server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def connection(pytestconfig: pytest.Config, local_server: RunningApiServer | None) -> Connection:
+    """How the cluster is reached."""
+    path = local_server.kubeconfig if local_server else _kubeconfig(pytestconfig)
+    assert path is not None
+    return read_kubeconfig(path)
+
+
+@pytest.fixture(scope="session")
+def kubelet(
+    local_server: RunningApiServer | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Something that runs pods: the cluster's own nodes, or the local kubelet."""
+    if local_server is None:
+        yield
+        return
+    folder = tmp_path_factory.mktemp("kubelet")
+    image = write_image(folder / "busybox", {"command": ["sh"]})
+    with local_kubelet(local_server, folder, {"busybox": image}):
+        yield
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
