@@ -1,7 +1,8 @@
 """One CEL rule from its declaration: parsed, its names checked against the schema. Pure.
 
 The library parses but does not check types. What it can tell of a rule, the names of its variables
-and functions, is checked here, and of the fields those that hang on `self` and `oldSelf`.
+and functions, is checked here, and of the fields those that hang on `self` and `oldSelf`. Types are
+found by trying the rule on a sample of the schema: CEL is typed, so one result tells of all.
 
 Source: k8s.io/apiextensions-apiserver pkg/apis/apiextensions/validation/validation.go
 (ValidateCustomResourceDefinitionOpenAPISchema, rule, message, fieldPath, reason)
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import cel
 
 from localcluster.apiserver.cel_functions import added_functions, unknown_functions
-from localcluster.apiserver.cel_values import escaped
+from localcluster.apiserver.cel_values import escaped, is_dynamic, sample, view
 from localcluster.apiserver.errors import (
     Cause,
     invalid_value,
@@ -109,18 +110,21 @@ def compile_rule(declared: Any, schema: Schema, path: str) -> tuple[Compiled | N
     if not isinstance(declared, dict) or not str(declared.get("rule") or "").strip():
         return None, [required(f"{path}.rule", "rule is not specified")]
     causes = _other_causes(declared, schema, path)
-    program = _program(declared["rule"], schema, f"{path}.rule", causes)
+    program = _program(declared["rule"], schema, f"{path}.rule", causes, bool)
     message_program = None
     if declared.get("messageExpression"):
         field = f"{path}.messageExpression"
-        message_program = _program(declared["messageExpression"], schema, field, causes)
+        message_program = _program(declared["messageExpression"], schema, field, causes, str)
     if causes or program is None:
         return None, causes
     uses_old = program.uses_old or bool(message_program and message_program.uses_old)
     return Compiled(program, message_program, uses_old), []
 
 
-def _program(source: Any, schema: Schema, field: str, causes: list[Cause]) -> Program | None:
+def _program(
+    source: Any, schema: Schema, field: str, causes: list[Cause], result: type
+) -> Program | None:
+    """Compile an expression whose value is a `result`; say in `causes` why it is refused."""
     try:
         program = Program(str(source))
     except ValueError as error:
@@ -128,10 +132,28 @@ def _program(source: Any, schema: Schema, field: str, causes: list[Cause]) -> Pr
         causes.append(invalid_value(field, source, f"compilation failed: {line}"))
         return None
     missing = undeclared_field(schema, program.source)
-    if missing is not None:
-        why = f"compilation failed: undefined field '{missing}'"
-        causes.append(invalid_value(field, source, why))
+    why = f"undefined field '{missing}'" if missing else _mistyped(program, schema, result)
+    if why is not None:
+        causes.append(invalid_value(field, source, f"compilation failed: {why}"))
+        return None
     return program
+
+
+def _mistyped(program: Program, schema: Schema, result: type) -> str | None:
+    """Try an expression on a sample of its schema; say so if its types do not fit."""
+    value = view(schema, sample(schema))
+    # What is not written for an optional oldSelf takes it for a plain one.
+    old = cel.OptionalValue.of(value) if ".hasValue()" in program.source else value
+    try:
+        tried = program.evaluate({"self": value, "oldSelf": old})
+    except TypeError as error:
+        return None if is_dynamic(schema) else f"found no matching overload: {error}"
+    except (ArithmeticError, LookupError, RuntimeError, ValueError):
+        # The sample's content is made up: an index or a number that is not there tells nothing.
+        return None
+    if isinstance(tried, result):
+        return None
+    return f"the expression must evaluate to a {'bool' if result is bool else 'string'}"
 
 
 def _other_causes(declared: Object, schema: Schema, path: str) -> list[Cause]:
@@ -159,8 +181,7 @@ def _is_declared(schema: Schema, path: str) -> bool:
 def undeclared_field(schema: Schema, source: str) -> str | None:
     """Return a field after `self` or `oldSelf` that the schema does not declare, or None.
 
-    Fields of other variables, and what follows a map, a list or an int-or-string, are not looked
-    at.
+    Fields of other variables, and what follows a map or an int-or-string, are not looked at.
     """
     for match in _FIELDS.finditer(_STRING.sub("''", source)):
         names = match[1].strip(".").split(".")
@@ -172,7 +193,7 @@ def undeclared_field(schema: Schema, source: str) -> str | None:
 
 def _first_undeclared(schema: Schema, names: list[str]) -> str | None:
     for name in names:
-        if schema.get("type") != "object" or isinstance(schema.get("additionalProperties"), dict):
+        if "type" not in schema or isinstance(schema.get("additionalProperties"), dict):
             return None
         declared = {
             escaped(each): child for each, child in (schema.get("properties") or {}).items()

@@ -5,11 +5,9 @@ along them, at any depth, list items and map values included. A rule that names 
 where an earlier value exists at the same place, and a rule that does not is skipped where nothing
 changed since (ratcheting), so that a stricter definition does not block writes to other fields.
 
-Rules run in the order and with the causes of the real server. Not here: the estimate of their cost
-(bounds are checked by our own tests), and types: the library checks those while it evaluates, so a
-rule that mixes types is refused when an object meets it, not when its definition is created. The
-library does not know optional fields (`self.?a`) and two-variable macros; rules that use them are
-refused. Pure, as far as the outside can tell: a rule keeps its evaluation context between calls.
+Rules run in the order and with the causes of the real server. Not here: the estimate of their cost.
+The library does not know optional fields (`self.?a`) and two-variable macros; rules that use them
+are refused. Pure, as far as the outside can tell: a rule keeps its context between calls.
 
 Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
 and k8s.io/apiextensions-apiserver pkg/apiserver/schema/cel/validation.go (messages)

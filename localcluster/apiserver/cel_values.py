@@ -1,9 +1,8 @@
 """How a CEL rule sees an object: only what the schema declares, in CEL's types. Pure.
 
 Unknown fields that a schema preserves are invisible to rules, field names that are no CEL names are
-escaped, and numbers and times get the type the schema gives them. NB: lists that are sets or maps
-compare in order here, where the real server ignores their order; strings of the format `duration`
-stay strings.
+escaped, and numbers, times, durations and bytes get the type the schema gives them. NB: lists that
+are sets or maps compare in order here, where the real server ignores their order.
 
 Source: https://kubernetes.io/docs/reference/using-api/cel/#escaping and
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
@@ -11,8 +10,12 @@ https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resou
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from typing import TYPE_CHECKING, Any
+
+import cel
 
 from localcluster.apiserver.objects import parse_time
 
@@ -71,9 +74,52 @@ def escaped(name: str) -> str:
     return name if _NAME.fullmatch(name) else ""
 
 
+def sample(schema: Schema) -> Any:
+    """Return a value that fits a schema's types, with every declared field present.
+
+    Its content means nothing; it is for finding out of what type an expression is.
+    """
+    kind = schema.get("type")
+    if kind == "object":
+        properties = schema.get("properties")
+        extra = schema.get("additionalProperties")
+        if isinstance(properties, dict):
+            return {name: sample(child) for name, child in properties.items()}
+        return {"a": sample(extra)} if isinstance(extra, dict) else {}
+    if kind == "array":
+        return [sample(schema.get("items") or {})]
+    if schema.get("format") in _SAMPLE_TEXTS:
+        return _SAMPLE_TEXTS[schema["format"]]
+    return {"integer": 1, "number": 1.0, "boolean": True}.get(str(kind), "a")
+
+
+def is_dynamic(schema: Schema) -> bool:
+    """Return whether a value of no fixed type, such as an int-or-string, is at or below a node."""
+    if "type" not in schema:
+        return True
+    children = [*(schema.get("properties") or {}).values()]
+    children += [schema.get("items"), schema.get("additionalProperties")]
+    return any(is_dynamic(child) for child in children if isinstance(child, dict))
+
+
+_SAMPLE_TEXTS = {"date-time": "2000-01-01T00:00:00Z", "duration": "1s", "byte": "YQ=="}
+_DURATION = cel.compile("duration(text)")
+
+
 def _scalar(schema: Schema, value: Any) -> Any:
     if schema.get("type") == "number" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if schema.get("format") == "date-time":
-        return parse_time(value) or value
+    if not isinstance(value, str):
+        return value
+    try:
+        match schema.get("format"):
+            case "date-time":
+                return parse_time(value) or value
+            case "duration":
+                return _DURATION.execute({"text": value})
+            case "byte":
+                return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError, RuntimeError):
+        # Not of its format: validation says so, and a rule sees the text.
+        return value
     return value

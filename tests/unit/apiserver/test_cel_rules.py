@@ -42,6 +42,8 @@ OBJECT = {
         "b": INT,
         "ratio": {"type": "number"},
         "at": {"type": "string", "format": "date-time"},
+        "wait": {"type": "string", "format": "duration"},
+        "blob": {"type": "string", "format": "byte"},
         "kind-of": TEXT,
         "for": TEXT,
         "names": {"type": "array", "items": TEXT},
@@ -59,6 +61,8 @@ OBJECT = {
         ("!has(self.a)", {}),
         ("self.ratio == 1.0", {"ratio": 1}),
         ("self.at.getFullYear() == 2026", {"at": "2026-11-22T08:00:00Z"}),
+        ("self.wait > duration('1m')", {"wait": "1h"}),
+        ("self.blob == b'a' && self.blob.size() == 1", {"blob": "YQ=="}),
         ("self.kind__dash__of == 'x' && self.__for__ == 'y'", {"kind-of": "x", "for": "y"}),
         ("type(self.either) == int", {"either": 3}),
         ("type(self.either) == string", {"either": "3"}),
@@ -260,6 +264,21 @@ RULE = f"{AT}.x-kubernetes-validations[0].rule"
         ),
         pytest.param(
             ruled(OBJECT, "self.free.x == 1"), RULE, "undefined field 'x'", id="preserved field"
+        ),
+        pytest.param(
+            ruled(TEXT, "self.nosuch == 1"), RULE, "undefined field 'nosuch'", id="field of a text"
+        ),
+        pytest.param(
+            ruled(TEXT, "self + 'a'"), RULE, "must evaluate to a bool", id="no condition"
+        ),
+        pytest.param(
+            ruled(INT, "self + 'a' == 'b'"), RULE, "found no matching overload", id="mixed types"
+        ),
+        pytest.param(
+            ruled(INT, {"rule": "self > 0", "messageExpression": "self"}),
+            RULE.replace("rule", "messageExpression"),
+            "must evaluate to a string",
+            id="no message",
         ),
         pytest.param(
             ruled(OBJECT, "nosuch(self.a)"), RULE, "undeclared reference to 'nosuch'", id="function"
