@@ -106,7 +106,7 @@ class Handlers:
             options = parse_list_options(target, request.query)
             if options.watch:
                 return await self._watch(request, target, options)
-            return self._list(request, target, options)
+            return await self._list(request, target, options)
         lists.check_not_future(
             self._server.verbs.store, parse_list_options(target, request.query).version
         )
@@ -115,12 +115,17 @@ class Handlers:
         stored = verbs.get(target.resource, (target.namespace, target.name))
         return responses.one(request, target.resource, stored)
 
-    def _list(self, request: web.Request, target: Target, options: ListOptions) -> web.Response:
+    async def _list(
+        self, request: web.Request, target: Target, options: ListOptions
+    ) -> web.StreamResponse:
         store = request.get(STALE, self._server.verbs.store)
         page = lists.list_page(store, target.resource, options)
         include = responses.table_format(request)
         if include is None:
-            return responses.json_bytes(lists.encode_list(target.resource, page))
+            if len(page.items) <= lists.PIECE_ITEMS:
+                return responses.json_bytes(lists.encode_list(target.resource, page))
+            pieces = lists.encoded_pieces(target.resource, page)
+            return await responses.streamed(request, pieces)
         objects = [stored.presented(target.resource.api_version) for stored in page.items]
         rows = table(target.resource.printer, objects, page.metadata, include, utc_now())
         return responses.json_object(rows)

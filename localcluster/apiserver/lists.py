@@ -18,9 +18,15 @@ from localcluster.apiserver.errors import bad_request, too_large_version
 from localcluster.apiserver.objects import Object, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from localcluster.apiserver.requests import ListOptions
     from localcluster.apiserver.resources import Resource
     from localcluster.apiserver.store import ObjectKey, Store, Stored
+
+
+# Of pods, about 300 KB.
+PIECE_ITEMS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,11 @@ def check_not_future(store: Store, version: int | None) -> None:
 
 def encode_list(resource: Resource, page: Page) -> bytes:
     """Return a page as a `KindList`, made of the objects' cached JSON."""
+    return b"".join(encoded_pieces(resource, page))
+
+
+def encoded_pieces(resource: Resource, page: Page) -> Iterator[bytes]:
+    """Yield a page as a `KindList` in pieces, so that nobody holds the whole of a long one."""
     head = encode(
         {
             "kind": f"{resource.kind}List",
@@ -87,8 +98,12 @@ def encode_list(resource: Resource, page: Page) -> bytes:
             "metadata": page.metadata,
         }
     )
-    items = b",".join(stored.encoded(resource.api_version) for stored in page.items)
-    return b'%s,"items":[%s]}' % (head[:-1], items)
+    yield b'%s,"items":[' % head[:-1]
+    for start in range(0, len(page.items), PIECE_ITEMS):
+        piece = page.items[start : start + PIECE_ITEMS]
+        items = b",".join(stored.encoded(resource.api_version) for stored in piece)
+        yield items if start == 0 else b"," + items
+    yield b"]}"
 
 
 def _cursor(version: int, last: ObjectKey) -> str:

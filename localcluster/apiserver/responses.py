@@ -39,6 +39,20 @@ def json_object(value: Object, status: int = 200) -> web.Response:
     return json_bytes(encode(value), status)
 
 
+async def streamed(request: web.Request, pieces: Iterable[bytes]) -> web.StreamResponse:
+    """Send a JSON body piece by piece, no faster than the client reads it."""
+    response = web.StreamResponse(headers={"Content-Type": JSON})
+    try:
+        await response.prepare(request)
+        for piece in pieces:
+            await response.write(piece)
+        await response.write_eof()
+    except ConnectionResetError:
+        # The client went away; there is nobody left to tell.
+        return response
+    return response
+
+
 def failure(error: ApiError) -> web.Response:
     """Return the response to a refused request; its advice when to retry is a header too."""
     response = json_object(error.status(), error.code)
