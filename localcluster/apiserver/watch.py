@@ -221,6 +221,8 @@ class Watch:
 
 def transition(selector: Selector, event: Event) -> EventType | None:
     """Return the event a selecting watcher sees; None if the object neither was nor is selected."""
+    if selector.is_everything:
+        return event.type
     now = event.type != "DELETED" and selector.matches(event.stored.object)
     before = event.previous is not None and selector.matches(event.previous.object)
     if now:
