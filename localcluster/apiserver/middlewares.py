@@ -12,6 +12,7 @@ from aiohttp import web
 from localcluster.apiserver import errors, responses
 from localcluster.apiserver.attributes import Attributes, parse_attributes
 from localcluster.apiserver.authentication import User
+from localcluster.apiserver.impersonation import impersonated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,7 +62,7 @@ def _authentication(server: ApiServer) -> Middleware:
                 user = server.authenticator.user(token.strip())
             if user is None:
                 raise errors.unauthorized()
-            request[USER] = user
+            request[USER] = impersonated(user, request.headers, server.authorizer)
             request[ATTRIBUTES] = parse_attributes(request.method, request.path, request.query)
         return await handler(request)
 

@@ -128,6 +128,31 @@ def test_a_review_of_another_user_says_which_binding_allows(guarded: RunningApiS
     }
 
 
+@pytest.mark.parametrize(
+    ("who", "arguments", "answer"),
+    [
+        (("--as=bert", "--as-group=devs"), ("list", "pods"), "yes"),
+        (("--as=bert",), ("list", "pods"), "no"),
+        (("--as=system:serviceaccount:default:default",), ("list", "pods"), "no"),
+        (("--as=system:node:a", "--as-group=system:nodes"), ("list", "nodes"), "yes"),
+    ],
+)
+def test_an_administrator_may_ask_as_somebody_else(
+    guarded: RunningApiServer, who: tuple[str, ...], arguments: tuple[str, ...], answer: str
+) -> None:
+    """https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/"""
+    done = guarded.kubectl(*who, "auth", "can-i", *arguments, check=False)
+    assert done.stdout.splitlines()[-1] == answer, done.stderr
+
+
+def test_nobody_else_may_act_as_another(guarded: RunningApiServer) -> None:
+    assert anna(guarded, "--as=bert", "get", "pods") == (
+        1,
+        'Error from server (Forbidden): users "bert" is forbidden: User "anna" cannot '
+        'impersonate resource "users" in API group "" at the cluster scope\n',
+    )
+
+
 def test_the_record_names_what_anna_asked_for(guarded: RunningApiServer) -> None:
     anna(guarded, "get", "pods", "-n", "default")
     recorded = json.loads(guarded.kubectl("get", "--raw", "/control/requests").stdout)

@@ -16,9 +16,11 @@ from localcluster.apiserver.authentication import User
 from localcluster.apiserver.faults import FaultRule
 from localcluster.apiserver.state import Options, make_api_server
 from tests.component.apiserver.conftest import TOKEN, Api
+from tests.support.apiserver import start_apiserver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(20)]
 
@@ -222,3 +224,11 @@ async def test_faults_can_be_in_force_from_the_start() -> None:
     async with serving(Options(faults=(rule,))) as api:
         codes = [(await api.request("POST", MAPS, config_map()))[0] for _ in range(2)]
     assert codes == [500, 201]
+
+
+def test_the_program_takes_faults_from_its_command_line(tmp_path: Path) -> None:
+    rule = "action=throttle,verb=create,resource=configmaps,count=1,seconds=1"
+    server = start_apiserver(tmp_path, options=["--fault", rule])
+    # kubectl waits as Retry-After says, and tries again.
+    assert server.kubectl("create", "configmap", "a").stdout == "configmap/a created\n"
+    assert server.stop() == 0

@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from localcluster.apiserver.attributes import Attributes, parse_attributes
 from localcluster.apiserver.authentication import User
 from localcluster.apiserver.authorization import Authorizer, denied
 from localcluster.apiserver.bootstrap_roles import bootstrap_objects
 from localcluster.apiserver.errors import ApiError
+from localcluster.apiserver.impersonation import impersonated
 from localcluster.apiserver.label_selector import selects
 from localcluster.apiserver.rbac import RBAC_GROUP, RoleAuthorizer, allows
 from localcluster.apiserver.store import Store
@@ -253,3 +255,43 @@ def test_the_record_holds_each_thing_once_and_refusals_too() -> None:
 )
 def test_selectors_in_objects(selector: Any, *, expected: bool) -> None:
     assert selects(selector, {"a": "1"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([], User("root", ("system:masters",))),
+        ([("Impersonate-User", "bert")], User("bert", ("system:authenticated",))),
+        (
+            [("Impersonate-User", "bert"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b")],
+            User("bert", ("a", "b", "system:authenticated")),
+        ),
+        (
+            [("Impersonate-User", "system:serviceaccount:games:agent")],
+            User(
+                "system:serviceaccount:games:agent",
+                ("system:serviceaccounts", "system:serviceaccounts:games", "system:authenticated"),
+            ),
+        ),
+        (
+            [
+                ("Impersonate-User", "bert"),
+                ("Impersonate-Uid", "u"),
+                ("Impersonate-Extra-A%2Fb", "1"),
+                ("Impersonate-Extra-A%2Fb", "2"),
+            ],
+            User("bert", ("system:authenticated",), "u", (("a/b", ("1", "2")),)),
+        ),
+    ],
+)
+def test_who_a_request_is_from(headers: list[tuple[str, str]], expected: User) -> None:
+    root = User("root", ("system:masters",))
+    authorizer = Authorizer(RoleAuthorizer(store_of()))
+    assert impersonated(root, CIMultiDictProxy(CIMultiDict(headers)), authorizer) == expected
+
+
+def test_a_group_alone_cannot_be_impersonated() -> None:
+    headers = CIMultiDictProxy(CIMultiDict([("Impersonate-Group", "a")]))
+    with pytest.raises(ApiError) as refused:
+        impersonated(ANNA, headers, Authorizer(None))
+    assert refused.value.code == 500
