@@ -91,6 +91,15 @@ class FakeKubernetes:
     async def force_delete_pod(self, name: str) -> None:
         await self._remove(self.pods["default", name])
 
+    def forget(self) -> None:
+        """Drop what a test has set, so that the next one finds a new API."""
+        self.config_maps.clear()
+        self.secrets.clear()
+        self.token_requests.clear()
+        self.status_writes.clear()
+        self.failing.clear()
+        self.token_seconds = 3600
+
     async def drop_watches(self) -> None:
         async with self._changed:
             self._dropped += 1
