@@ -12,12 +12,15 @@ from aiohttp import web
 
 from localcluster.apiserver.app import make_app
 from localcluster.apiserver.errors import ApiError
+from localcluster.apiserver.persistence import Saver
 from localcluster.apiserver.settings import Settings, read_settings
 from localcluster.apiserver.state import make_api_server
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from localcluster.apiserver.state import ApiServer
 
 # Open watches and execs are told to end first; who does not is cut off after this.
 _SHUTDOWN_SECONDS = 0.5
@@ -44,6 +47,7 @@ async def serve(settings: Settings) -> None:
         )
     except ApiError as error:
         raise InvalidInput("--crd", error.message) from error
+    saver = _saver(settings, server)
     runner = web.AppRunner(
         make_app(server),
         access_log=None,
@@ -62,11 +66,29 @@ async def serve(settings: Settings) -> None:
         if settings.port_file is not None:
             _write_port(settings.port_file, _port(runner))
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(server.nodes.run())
+            running = [tasks.create_task(server.nodes.run())]
+            if saver is not None:
+                running.append(tasks.create_task(saver.run()))
             await stop.wait()
-            watching.cancel()
+            for task in running:
+                task.cancel()
     finally:
         await runner.cleanup()
+        if saver is not None:
+            saver.save()
+
+
+def _saver(settings: Settings, server: ApiServer) -> Saver | None:
+    """Return what keeps the state, after it has written the file once."""
+    if settings.data is None:
+        return None
+    saver = Saver(settings.data, server.verbs.store, server.signing_key)
+    try:
+        saver.save()
+    except OSError as error:
+        why = f"cannot write {settings.data}: {error.strerror}"
+        raise InvalidInput("--data", why) from error
+    return saver
 
 
 async def _start(site: web.TCPSite, settings: Settings) -> None:

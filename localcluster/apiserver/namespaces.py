@@ -72,7 +72,7 @@ class NamespaceController:
 
 
 def create_namespaces(verbs: Verbs, registry: Registry, names: tuple[str, ...]) -> None:
-    """Create the namespaces that every cluster has.
+    """Create the namespaces that every cluster has, unless they are there.
 
     Raises:
         ApiError: the registry does not serve namespaces.
@@ -81,4 +81,5 @@ def create_namespaces(verbs: Verbs, registry: Registry, names: tuple[str, ...]) 
     if resource is None:
         raise ApiError(500, "InternalError", "namespaces are not among the served resources")
     for name in names:
-        verbs.create(resource, "", {"metadata": {"name": name}}, WriteOptions())
+        if verbs.store.get(NAMESPACES, ("", name)) is None:
+            verbs.create(resource, "", {"metadata": {"name": name}}, WriteOptions())

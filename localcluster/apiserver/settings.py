@@ -14,6 +14,7 @@ import yaml
 from localcluster.apiserver.authentication import AUTHENTICATED, User
 from localcluster.apiserver.faults import parse_fault
 from localcluster.apiserver.nodes import NODE_GRACE_SECONDS
+from localcluster.apiserver.persistence import read_saved
 from localcluster.apiserver.state import Options
 from shared.errors import InvalidInput
 
@@ -35,6 +36,7 @@ class Settings:
         users: bearer token -> user.
         kubelet_token: for logs and exec.
         definitions: CustomResourceDefinitions to begin with.
+        data: the file that keeps the state between runs; None keeps none.
         options: what the server does beyond answering.
     """
 
@@ -45,6 +47,7 @@ class Settings:
     users: dict[str, User]
     kubelet_token: str
     definitions: tuple[Object, ...]
+    data: Path | None
     options: Options
 
 
@@ -64,7 +67,9 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         users=_users(options.tokens),
         kubelet_token=_text("--kubelet-token-file", options.kubelet_token_file).strip(),
         definitions=tuple(d for path in options.crd for d in _definitions(path)),
+        data=options.data,
         options=Options(
+            saved=read_saved(options.data) if options.data else None,
             rbac=options.rbac,
             control=options.control,
             faults=tuple(parse_fault(text) for text in options.fault),
@@ -90,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help='JSON: {token: {"username": ..., "groups": [...]}}',
     )
+    parser.add_argument("--data", type=Path, help="keeps the state between runs; made if absent")
     parser.add_argument("--kubelet-token-file", type=Path, required=True, help="for logs and exec")
     parser.add_argument(
         "--crd", type=Path, action="append", default=[], help="YAML; may be given several times"

@@ -23,6 +23,8 @@ from localcluster.apiserver.fault_injection import FaultInjection
 from localcluster.apiserver.garbage import GarbageCollector
 from localcluster.apiserver.namespaces import NamespaceController, create_namespaces
 from localcluster.apiserver.nodes import NODE_GRACE_SECONDS, NodeLifecycle
+from localcluster.apiserver.objects import dig
+from localcluster.apiserver.persistence import Saved, restore
 from localcluster.apiserver.quota import QuotaController
 from localcluster.apiserver.rbac import RBAC_GROUP, RoleAuthorizer
 from localcluster.apiserver.resources import Registry
@@ -58,6 +60,7 @@ class ApiServer:
         disruptions: answers evictions.
         watches: those that are open, to be closed at the end.
         nodes: watches over the nodes; its `run` is started by the program.
+        signing_key: of service-account tokens.
         control: whether the control endpoint is served.
     """
 
@@ -72,6 +75,7 @@ class ApiServer:
     disruptions: Disruptions
     watches: set[Watch]
     nodes: NodeLifecycle
+    signing_key: bytes
     control: bool = False
 
 
@@ -84,12 +88,14 @@ class Options:
         control: serve the control endpoint.
         faults: in force from the start.
         node_grace_seconds: how long a node may be silent before it counts as not ready.
+        saved: the state of an earlier run; None begins with none.
     """
 
     rbac: bool = False
     control: bool = False
     faults: tuple[FaultRule, ...] = ()
     node_grace_seconds: float = NODE_GRACE_SECONDS
+    saved: Saved | None = None
 
 
 def make_api_server(
@@ -114,8 +120,9 @@ def make_api_server(
         ApiError: a definition is refused.
     """
     registry = Registry((*builtin_resources(), DEFINITION, *review_resources()))
+    saved = options.saved or Saved(0, secrets.token_bytes(_SIGNING_KEY_BYTES), ())
     # Milliseconds since the epoch: see the module docstring of store.py.
-    store = Store(int(utc_now().timestamp() * 1000), history_events)
+    store = Store(max(int(utc_now().timestamp() * 1000), saved.version + 1), history_events)
     verbs = Verbs(store, utc_now)
     disruptions = Disruptions(verbs, registry)
     nodes = NodeLifecycle(verbs, registry, options.node_grace_seconds, monotonic_seconds)
@@ -131,14 +138,14 @@ def make_api_server(
         ),
         schedule,
     )
-    key = secrets.token_bytes(_SIGNING_KEY_BYTES)
-    authenticator = Authenticator(store, static_users, key, utc_now)
+    authenticator = Authenticator(store, static_users, saved.key, utc_now)
     authorizer = Authorizer(RoleAuthorizer(store) if options.rbac else None)
+    restore(store, saved)
     create_namespaces(verbs, registry, SYSTEM_NAMESPACES)
     if options.rbac:
         _create_roles(verbs, registry)
     for definition in definitions:
-        verbs.create(DEFINITION, "", definition, WriteOptions())
+        _define(verbs, definition)
     controllers.drain()
     watches: set[Watch] = set()
     return ApiServer(
@@ -153,6 +160,7 @@ def make_api_server(
         disruptions,
         watches,
         nodes,
+        saved.key,
         options.control,
     )
 
@@ -160,5 +168,17 @@ def make_api_server(
 def _create_roles(verbs: Verbs, registry: Registry) -> None:
     for plural, role in bootstrap_objects():
         resource = registry.of_collection((RBAC_GROUP, plural))
-        if resource is not None:
+        absent = verbs.store.get((RBAC_GROUP, plural), ("", role["metadata"]["name"])) is None
+        if resource is not None and absent:
             verbs.create(resource, "", role, WriteOptions())
+
+
+def _define(verbs: Verbs, definition: Object) -> None:
+    """Create a definition, or bring that of an earlier run up to date."""
+    key = ("", str(dig(definition, "metadata", "name")))
+    stored = verbs.store.get(DEFINITION.collection, key)
+    if stored is None:
+        verbs.create(DEFINITION, "", definition, WriteOptions())
+        return
+    metadata = {**stored.object["metadata"], **definition["metadata"]}
+    verbs.replace(DEFINITION, key, {**definition, "metadata": metadata}, WriteOptions())

@@ -179,6 +179,13 @@ class Store:
         self._record(key, Event("MODIFIED" if previous else "ADDED", stored, previous))
         return stored
 
+    def restore(self, key: CollectionKey, name: ObjectKey, obj: Object) -> None:
+        """Put an object of an earlier run, under its own version; no watch sees it come."""
+        stored = Stored(obj, int(obj["metadata"]["resourceVersion"]))
+        self.collection(key).objects[name] = stored
+        for listener in self.listeners:
+            listener(key, Event("ADDED", stored, None))
+
     def remove(self, key: CollectionKey, name: ObjectKey, last: Object) -> Stored:
         """Remove an object that exists; `last` is the state its DELETED event shows."""
         previous = self.collection(key).objects.pop(name)
