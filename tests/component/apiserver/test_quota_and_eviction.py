@@ -101,6 +101,25 @@ async def test_an_eviction_takes_what_the_budget_allows_and_no_more(api: Api) ->
     assert (await api.request("GET", f"{PODS}/b"))[0] == 200
 
 
+ROOMS = "/apis/test.gamekeeper.dev/v1/namespaces/default/rooms"
+
+
+async def test_the_scale_of_the_owner_says_how_many_pods_there_should_be(api: Api) -> None:
+    """https://kubernetes.io/docs/tasks/run-application/configure-pdb/#arbitrary-controllers-and-selectors"""
+    room: dict[str, Any] = {"apiVersion": "test.gamekeeper.dev/v1", "kind": "Room"}
+    given = {**room, "metadata": {"name": "lobby"}, "spec": {"replicas": 3}}
+    made = await api.ok("POST", ROOMS, given)
+    owner = {**room, "name": "lobby", "uid": made["metadata"]["uid"], "controller": True}
+    for name in ("a", "b"):
+        await ready(api, name)
+        status, _ = await api.patch(f"{PODS}/{name}", {"metadata": {"ownerReferences": [owner]}})
+        assert status == 200
+    await budget(api, maxUnavailable=1)
+    assert await numbers(api) == (3, 2, 2, 0)
+    await api.patch(f"{ROOMS}/lobby", {"spec": {"replicas": 2}})
+    assert await numbers(api) == (2, 2, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("status", "spec", "code"),
     [
