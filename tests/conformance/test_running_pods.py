@@ -15,6 +15,8 @@ from tests.conformance.cells import Expected
 from tests.conformance.client import make, until
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.conformance.client import Json, Namespace
 
 pytestmark = pytest.mark.usefixtures("kubelet")
@@ -38,7 +40,7 @@ async def _phase(ns: Namespace, *wanted: str) -> Json:
         found.update((await ns.get("pods", "game")).ok())
         return found["status"].get("phase") in wanted
 
-    await until(reached)
+    await _until(reached, found)
     return found
 
 
@@ -50,8 +52,17 @@ async def _ready(ns: Namespace) -> Json:
         conditions = found["status"].get("conditions") or []
         return {"Ready": "True"}.items() <= {c["type"]: c["status"] for c in conditions}.items()
 
-    await until(is_ready)
+    await _until(is_ready, found)
     return found
+
+
+async def _until(holds: Callable[[], Awaitable[bool]], found: Json) -> None:
+    """Return once `holds`; a pod that does not get there is shown as it was last."""
+    try:
+        await until(holds)
+    except TimeoutError:
+        node = found["spec"].get("nodeName")
+        pytest.fail(f"on node {node}: {json.dumps(found['status'], indent=1)}")
 
 
 async def test_a_pod_that_runs_says_so(namespace: Namespace) -> None:
