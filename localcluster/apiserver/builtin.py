@@ -10,6 +10,7 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any
 
 from localcluster.apiserver import pods, printers
@@ -35,6 +36,8 @@ SERVICE_ACCOUNTS = ("", "serviceaccounts")
 DEFINITIONS = (EXTENSIONS_GROUP, "customresourcedefinitions")
 STATUS = ("status",)
 
+# Source: k8s.io/apimachinery pkg/util/validation/validation.go (IsConfigMapKey)
+_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
 _POD_FIELDS = (
     "spec.nodeName",
     "spec.restartPolicy",
@@ -106,10 +109,16 @@ def _validate_config_map(config: Object, _old: Object | None) -> list[Cause]:
     data = config.get("data") or {}
     if not isinstance(data, dict):
         return [invalid_value("data", data, "must be an object of strings")]
-    return [
+    causes = [
         invalid_value(f"data.{key}", value, "must be a string; put quotes around it")
         for key, value in data.items()
         if not isinstance(value, str)
+    ]
+    why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+    return causes + [
+        invalid_value(f"data[{key}]", key, why)
+        for key in data
+        if not _CONFIG_KEY.fullmatch(key) or key in (".", "..")
     ]
 
 

@@ -23,7 +23,6 @@ from localcluster.apiserver.objects import Object, dig, timestamp
 if TYPE_CHECKING:
     from datetime import datetime
 
-DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
 DEFAULT_GRACE_SECONDS = 30
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
 # YAML 1.1 reads an unquoted `n` or `off` as a boolean: such a node name must not be stored.
@@ -120,14 +119,6 @@ def bound(pod: Object, binding: Object, now: datetime) -> Object:
 def container_names(pod: Object) -> list[str]:
     """Return the names of all containers, the main ones first."""
     return [container["name"] for container in _containers(pod["spec"])]
-
-
-def default_container(pod: Object) -> str:
-    """Return the container that logs and exec mean when none is named."""
-    annotations = pod["metadata"].get("annotations") or {}
-    named = annotations.get(DEFAULT_CONTAINER_ANNOTATION)
-    names = container_names(pod)
-    return named if named in names else names[0]
 
 
 def _containers(spec: Object) -> list[Object]:
