@@ -39,7 +39,6 @@ KINDS = {
     "apps/v1/ControllerRevision": "V1ControllerRevision",
     "autoscaling/v2/HorizontalPodAutoscaler": "V2HorizontalPodAutoscaler",
     "coordination.k8s.io/v1/Lease": "V1Lease",
-    "events.k8s.io/v1/Event": "EventsV1Event",
     "networking.k8s.io/v1/NetworkPolicy": "V1NetworkPolicy",
     "policy/v1/PodDisruptionBudget": "V1PodDisruptionBudget",
     "rbac.authorization.k8s.io/v1/ClusterRole": "V1ClusterRole",
