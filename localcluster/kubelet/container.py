@@ -203,7 +203,7 @@ class Container:
         if self._instance is None:
             return
         process = self._instance.process
-        await self._tools.launcher.kill_container(process.mount_namespace)
+        await self._tools.launcher.kill_container(process)
         await self._record_exit(await process.wait())
 
     def close(self) -> None:
@@ -240,7 +240,7 @@ class Container:
             code = await instance.process.wait()
             attending.cancel()
         # What the main process left behind belongs to this instance and must not meet the next.
-        await self._tools.launcher.kill_container(instance.process.mount_namespace)
+        await self._tools.launcher.kill_container(instance.process)
         return await self._record_exit(code)
 
     async def _prepare(self, prepare: Preparer) -> Prepared:
@@ -316,7 +316,7 @@ class Container:
         else:
             why = "FailedPostStartHook"
         await instance.stop(Deadline(seconds), why)
-        await self._tools.launcher.kill_container(instance.process.mount_namespace)
+        await self._tools.launcher.kill_container(instance.process)
 
     def _on_change(self) -> None:
         instance = self._instance

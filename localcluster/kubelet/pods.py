@@ -7,6 +7,7 @@ bound here (binder.py). Not pure.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,7 @@ class Pods:
                 worker.vanish()
         for pod in pods:
             self._see(pod)
+        self._sweep(listed)
 
     async def _on_change(self, change: Change) -> None:
         if not change.gone:
@@ -116,6 +118,13 @@ class Pods:
         self._binder.forget(uid)
         if uid in self._workers:
             self._workers[uid].vanish()
+
+    def _sweep(self, listed: set[str]) -> None:
+        """Remove the folders of pods that ended while no kubelet ran."""
+        for kind in ("pods", "logs"):
+            for folder in (self._machine.state_directory / kind).iterdir():
+                if folder.name not in listed and folder.name not in self._workers:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _see(self, pod: Json) -> None:
         uid = pod["metadata"]["uid"]

@@ -91,6 +91,9 @@ def test_a_silent_node_loses_its_pods_and_takes_them_back(cluster: KubeletCluste
     }
     pods.start("leaves", shell("exec sleep 1000"), tolerations=[short])
     pods.start("stays", shell("exec sleep 1000"))
+    pods.start("gone", shell("exec sleep 1000"))
+    folder = cluster.state / "pods" / pods.get("gone")["metadata"]["uid"]
+    assert folder.exists()
     done = shell("exit 0")
     pods.start("done", done, ready=False, restartPolicy="Never")
     pods.until("done", lambda p: p["status"]["phase"] == "Succeeded", "has succeeded")
@@ -105,6 +108,7 @@ def test_a_silent_node_loses_its_pods_and_takes_them_back(cluster: KubeletCluste
     pods.until("stays", lambda p: readiness(p) == "False", "is not ready")
     pods.until("leaves", lambda p: "deletionTimestamp" in p["metadata"], "is being deleted")
     pods.until_event("leaves", ("TaintManagerEviction", "Marking for deletion Pod default/leaves"))
+    pods.kubectl("delete", "pod", "gone", "--force", "--grace-period=0")
     rows = pods.kubectl("get", "pods", "--no-headers").stdout.splitlines()
     assert {row.split()[0]: row.split()[2] for row in rows} == {
         "done": "Completed",
@@ -120,6 +124,7 @@ def test_a_silent_node_loses_its_pods_and_takes_them_back(cluster: KubeletCluste
     pods.kubectl("wait", "--for=delete", "pod/leaves", "--timeout=10s")
     pods.kubectl("wait", "--for=condition=Ready", "pod/stays", "--timeout=10s")
     (status,) = pods.get("stays")["status"]["containerStatuses"]
+    assert not folder.exists()
     ended = status["lastState"]["terminated"]
     assert (status["restartCount"], ended["exitCode"], ended["reason"]) == (
         1,
