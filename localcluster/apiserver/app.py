@@ -85,7 +85,10 @@ class _Documents:
     async def openapi_index(self, _request: web.Request) -> web.Response:
         return responses.json_object(self._openapi.index())
 
-    async def openapi_v2(self, _request: web.Request) -> web.Response:
+    async def openapi_v2(self, request: web.Request) -> web.Response:
+        if openapi.V2_PROTOBUF_ASKED in request.headers.get("Accept", ""):
+            body = openapi.outline_v2_protobuf()
+            return web.Response(body=body, content_type=openapi.V2_PROTOBUF)
         return responses.json_object(openapi.outline_v2(self._registry))
 
     async def openapi(self, request: web.Request) -> web.Response:

@@ -149,6 +149,11 @@ def _schemas(resource: Resource) -> Object:
     return {**below, _schema_name(resource): own}
 
 
+# Asked for with an @, which no media type may have, and so answered with a dot.
+V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+V2_PROTOBUF_ASKED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+
+
 def outline_v2(registry: Registry) -> Object:
     """Return what `/openapi/v2` answers: the kinds, without their fields, for old clients."""
     definitions = {
@@ -164,6 +169,25 @@ def outline_v2(registry: Registry) -> Object:
         "paths": {},
         "definitions": definitions,
     }
+
+
+def outline_v2_protobuf() -> bytes:
+    """Return a v2 document without kinds as protobuf: fields 1 (swagger) and 2 (info: 1, 2).
+
+    kubectl asks for this when a kind is not in v3, and says that the kind is unknown once it can
+    read the answer. Source: google/gnostic, openapiv2/OpenAPIv2.proto (Document, Info).
+    """
+    info = _text(1, "Kubernetes") + _text(2, GIT_VERSION)
+    return _text(1, "2.0") + _bytes(2, info)
+
+
+def _text(field: int, value: str) -> bytes:
+    return _bytes(field, value.encode())
+
+
+def _bytes(field: int, value: bytes) -> bytes:
+    # Wire type 2, and a length below 128: one byte each.
+    return bytes((field << 3 | 2, len(value))) + value
 
 
 def _gvk(resource: Resource) -> Object:
