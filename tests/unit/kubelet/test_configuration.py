@@ -331,7 +331,7 @@ ROOTS = st.builds(
         st.builds(StartContainer, WORD, ROOTS, PROGRAMS),
         st.builds(Execute, st.integers(1, 9), PROGRAMS),
         st.builds(SignalProcess, st.integers(1, 9), st.integers(1, 9)),
-        st.builds(KillMountNamespace, st.integers(1, 9)),
+        st.builds(KillMountNamespace, WORD, st.integers(1, 9)),
     ),
 )
 def test_every_request_survives_the_wire(
