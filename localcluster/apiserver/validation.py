@@ -20,6 +20,7 @@ from localcluster.apiserver.errors import (
     duplicate,
     invalid_value,
     required,
+    shown,
     unsupported_value,
 )
 from localcluster.apiserver.objects import Object, encode
@@ -160,6 +161,12 @@ def _cause(error: jsonschema_rs.ValidationError) -> Cause:
         return Cause(
             "FieldValueTooLong", path, f"Too long: may not be more than {kind.limit} bytes"
         )
+    if name == "format":
+        # To the real server a format is a finer type.
+        why = f"{path} in body must be of type {kind.format}: {shown(error.instance)}"
+        return Cause(
+            "FieldValueTypeInvalid", path, f"Invalid value: {shown(error.instance)}: {why}"
+        )
     if name in ("maxItems", "maxProperties"):
         count, limit = _length(error.instance), kind.limit
         return Cause(
@@ -216,7 +223,6 @@ _SENTENCES: dict[str, Sentence] = {
     "multipleOf": lambda kind, _: f"should be a multiple of {kind.multiple_of}",
     "minLength": lambda kind, _: f"should be at least {kind.limit} chars long",
     "pattern": lambda kind, _: f"should match '{kind.pattern}'",
-    "format": lambda kind, value: f"must be of type {kind.format}: {encode(value).decode()}",
     "minItems": lambda kind, _: f"should have at least {kind.limit} items",
     "uniqueItems": lambda _kind, _value: "shouldn't contain duplicates",
     "minProperties": lambda kind, _: f"should have at least {kind.limit} properties",

@@ -102,7 +102,7 @@ class Refused:
         id: words.
         source: of the rule.
         spec: as sent.
-        causes: reason (without `FieldValue`) and field of each.
+        causes: reason (without `FieldValue`) and field of each; empty leaves them open.
         message: a part of the message; empty for any.
     """
 
@@ -134,15 +134,18 @@ REFUSED = (
     _refused("min-length", {"word": "a"}, ("Invalid", "spec.word")),
     _refused("max-length", {"word": "abcdef"}, ("TooLong", "spec.word")),
     _refused("pattern", {"word": "A1"}, ("Invalid", "spec.word")),
-    _refused("format", {"moment": "yesterday"}, ("Invalid", "spec.moment")),
+    _refused("format", {"moment": "yesterday"}, ("TypeInvalid", "spec.moment")),
     _refused("required", {"exec": {}}, ("Required", "spec.exec.command")),
     _refused("required-null", {"exec": {"command": None}}, ("Required", "spec.exec.command")),
     _refused("min-items", {"exec": {"command": []}}, ("Invalid", "spec.exec.command")),
     _refused("max-items", {"exec": {"command": list("abcd")}},
              ("TooMany", "spec.exec.command")),
     _refused("max-properties", {"limits": {"a": 1, "b": 2, "c": 3}}, ("TooMany", "spec.limits")),
-    _refused("one-of-none", {"handler": {}}, ("Invalid", "spec.handler")),
-    _refused("one-of-both", {"handler": {"exec": {}, "tcp": {}}}, ("Invalid", "spec.handler")),
+    # The real server names no field here; which branches it adds is its own choice.
+    Refused("one-of-none", sources.CRD_VALIDATION, {"handler": {}}, (),
+            "must validate one and only one schema (oneOf). Found none valid"),
+    Refused("one-of-both", sources.CRD_VALIDATION, {"handler": {"exec": {}, "tcp": {}}}, (),
+            "must validate one and only one schema (oneOf). Found 2 valid alternatives"),
     _refused("two-faults", {"replicas": -1, "mode": "Ajar"},
              ("Invalid", "spec.replicas"), ("NotSupported", "spec.mode")),
     Refused("int-or-string", sources.CRD_INT_OR_STRING, {"port": True},

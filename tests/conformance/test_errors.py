@@ -178,8 +178,6 @@ BAD = (
          ("Duplicate", "spec.containers[1].name")),
     _bad("restart-policy", "pods", pod(restartPolicy="Sometimes"),
          ("NotSupported", "spec.restartPolicy")),
-    _bad("grace", "pods", pod(terminationGracePeriodSeconds=-1),
-         ("Invalid", "spec.terminationGracePeriodSeconds")),
     _bad("two-faults", "pods",
          _containers({"name": "main"}, {"name": "main", "image": "game"}),
          ("Required", "spec.containers[0].image"), ("Duplicate", "spec.containers[1].name")),

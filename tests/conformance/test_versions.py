@@ -69,7 +69,7 @@ WRITES = (
           stored=False, generations=None),
     Write("pod-labels", sources.POD_STRATEGY, "pods", "game", LABELS,
           stored=True, generations=0),
-    Write("pod-image", sources.POD_UPDATES, "pods", "game",
+    Write("pod-spec", sources.POD_UPDATES, "pods", "game",
           {"spec": {"activeDeadlineSeconds": 500}}, stored=True, generations=1),
     Write("pod-status", sources.POD_STRATEGY, "pods", "game/status",
           {"status": {"message": "hello"}}, stored=True, generations=0),

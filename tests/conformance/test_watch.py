@@ -40,7 +40,7 @@ async def _version(ns: Namespace, plural: str) -> str:
     return str((await ns.list(plural)).ok()["metadata"]["resourceVersion"])
 
 
-@pytest.mark.parametrize("plural", ["configmaps", "specimens"])
+@pytest.mark.parametrize("plural", ["secrets", "specimens"])
 async def test_a_watch_from_a_version_tells_what_happened_since(
     namespace: Namespace, plural: str
 ) -> None:
@@ -61,7 +61,7 @@ async def test_a_watch_from_a_version_tells_what_happened_since(
 
 
 @pytest.mark.parametrize("start", ["unset", "0"])
-@pytest.mark.parametrize("plural", ["configmaps", "specimens"])
+@pytest.mark.parametrize("plural", ["secrets", "specimens"])
 async def test_a_watch_from_no_version_begins_with_the_state(
     namespace: Namespace, plural: str, start: str
 ) -> None:
@@ -80,7 +80,7 @@ async def test_a_watch_from_no_version_begins_with_the_state(
         assert shown([second]) == [("DELETED", "game")], sources.WATCH_VERSIONS
 
 
-@pytest.mark.parametrize("plural", ["configmaps", "specimens"])
+@pytest.mark.parametrize("plural", ["secrets", "specimens"])
 async def test_a_watch_from_before_the_window_is_expired(namespace: Namespace, plural: str) -> None:
     path = namespace.path(plural)
     (event,) = await take(namespace.cluster.watch(path, resourceVersion="1"), 1)
@@ -94,19 +94,19 @@ async def test_a_watch_from_before_the_window_is_expired(namespace: Namespace, p
 
 
 async def test_a_watch_from_the_future_tells_nothing_older(namespace: Namespace) -> None:
-    future = str(int(await _version(namespace, "configmaps")) + 10_000_000)
-    path = namespace.path("configmaps")
+    future = str(int(await _version(namespace, "secrets")) + 10_000_000)
+    path = namespace.path("secrets")
     events = []
     stream = namespace.cluster.watch(path, seconds=1, resourceVersion=future)
-    await namespace.create("configmaps", "game")
+    await namespace.create("secrets", "game")
     async for event in stream:
         events.append(event)  # noqa: PERF401 - a comprehension would hide that this is a stream
     assert events == [], sources.WATCH_VERSIONS
 
 
 async def test_a_watch_ends_by_itself_at_its_timeout(namespace: Namespace) -> None:
-    path = namespace.path("configmaps")
-    version = await _version(namespace, "configmaps")
+    path = namespace.path("secrets")
+    version = await _version(namespace, "secrets")
     events = [
         event["type"]
         async for event in namespace.cluster.watch(path, seconds=1, resourceVersion=version)
@@ -134,7 +134,7 @@ WATCH_LIST = {
 
 
 @pytest.mark.parametrize("version", ["", "0"])
-@pytest.mark.parametrize("plural", ["configmaps", "specimens"])
+@pytest.mark.parametrize("plural", ["secrets", "specimens"])
 async def test_a_streaming_list_ends_its_state_with_a_bookmark(
     namespace: Namespace, plural: str, version: str
 ) -> None:
@@ -170,14 +170,14 @@ async def test_a_streaming_list_of_nothing_is_its_bookmark(namespace: Namespace)
 
 
 async def test_initial_events_can_be_declined(namespace: Namespace) -> None:
-    made = await namespace.create("configmaps", "game")
+    made = await namespace.create("secrets", "game")
     query = WATCH_LIST | {
         "sendInitialEvents": "false",
         "resourceVersion": made["metadata"]["resourceVersion"],
     }
-    path = namespace.path("configmaps")
+    path = namespace.path("secrets")
     async with aclosing(namespace.cluster.watch(path, **query)) as stream:  # type: ignore[type-var]
-        await namespace.create("configmaps", "later")
+        await namespace.create("secrets", "later")
         (event,) = await take(stream, 1)
     assert shown([event]) == [("ADDED", "later")], sources.WATCH_LIST
 
@@ -208,14 +208,14 @@ async def test_options_of_a_watch_that_do_not_fit_are_refused(
     namespace: Namespace, what: str, expected: Expected
 ) -> None:
     query = {"watch": "true", "timeoutSeconds": "1", **OPTION_QUERIES[what]}
-    answer = await namespace.list("configmaps", **query)
+    answer = await namespace.list("secrets", **query)
     assert answer.outcome == (422, "Invalid"), f"{expected.source}\n{answer.body}"
     assert ("FieldValueForbidden", "resourceVersionMatch") in answer.causes, expected.source
 
 
 async def test_initial_events_are_for_watches_only(namespace: Namespace) -> None:
     query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
-    answer = await namespace.list("configmaps", **query, resourceVersion="1")
+    answer = await namespace.list("secrets", **query, resourceVersion="1")
     assert answer.outcome == (422, "Invalid"), f"{sources.LIST_OPTIONS_VALIDATION}\n{answer.body}"
 
 
@@ -234,11 +234,11 @@ TRANSITIONS: tuple[tuple[str, Json, Json, list[str]], ...] = (
 async def test_an_object_that_enters_a_label_selector_is_added_and_one_that_leaves_deleted(
     namespace: Namespace, before: Json, change: Json, types: list[str]
 ) -> None:
-    version = await _version(namespace, "configmaps")
-    await namespace.create("configmaps", "game", before)
-    await namespace.patch("merge", "configmaps", "game", change)
-    await namespace.create("configmaps", "last", LABELLED)
-    path = namespace.path("configmaps")
+    version = await _version(namespace, "secrets")
+    await namespace.create("secrets", "game", before)
+    await namespace.patch("merge", "secrets", "game", change)
+    await namespace.create("secrets", "last", LABELLED)
+    path = namespace.path("secrets")
     stream = namespace.cluster.watch(path, resourceVersion=version, labelSelector="group=x")
     events = await take(stream, len(types) + 1)
     assert shown(events) == [*((kind, "game") for kind in types), ("ADDED", "last")], sources.WATCH
@@ -247,11 +247,11 @@ async def test_an_object_that_enters_a_label_selector_is_added_and_one_that_leav
 async def test_what_leaves_a_selector_carries_the_version_of_the_change(
     namespace: Namespace,
 ) -> None:
-    made = await namespace.create("configmaps", "game", LABELLED)
+    made = await namespace.create("secrets", "game", LABELLED)
     version = made["metadata"]["resourceVersion"]
     change = {"metadata": {"labels": {"group": None}}}
-    changed = (await namespace.patch("merge", "configmaps", "game", change)).ok()
-    path = namespace.path("configmaps")
+    changed = (await namespace.patch("merge", "secrets", "game", change)).ok()
+    path = namespace.path("secrets")
     stream = namespace.cluster.watch(path, resourceVersion=version, labelSelector="group=x")
     (event,) = await take(stream, 1)
     metadata = event["object"]["metadata"]
