@@ -113,7 +113,8 @@ class HandlerRunner:
                 code = await process.wait()
         except TimeoutError:
             shown = shlex.join(command)
-            return Outcome(success=False, message=f'"{shown}" timed out after {timeout_seconds:g}s')
+            said = f'command timed out: "{shown}" timed out after {timeout_seconds:g}s'
+            return Outcome(success=False, message=said)
         finally:
             # Also when the waiter was cancelled: no command outlives the one who asked for it.
             await self._launcher.signal(process, signal.SIGKILL)

@@ -61,6 +61,34 @@ def test_startup_gates_readiness_shows_and_liveness_restarts(pods: Pods) -> None
     assert (status["started"], ready(pod)) == (False, "False")
 
 
+def test_a_command_that_hangs_is_ended_and_one_that_is_missing_counts_neither_way(
+    pods: Pods,
+) -> None:
+    hangs = {"exec": {"command": ["sleep", "4321"]}, "periodSeconds": 1, "failureThreshold": 60}
+    missing = {"exec": {"command": ["no-such-command"]}, "periodSeconds": 1, "failureThreshold": 1}
+    pods.start(
+        "game",
+        shell("exec sleep 1000", livenessProbe=hangs),
+        shell("exec sleep 1000", "other", livenessProbe=missing),
+    )
+
+    pods.until_event(
+        "game",
+        (
+            "Unhealthy",
+            'Liveness probe failed: command timed out: "sleep 4321" timed out after 1s',
+        ),
+        (
+            "Unhealthy",
+            'Liveness probe errored: exec: "no-such-command": executable file not found in $PATH',
+        ),
+    )
+    # At most the one that runs now is there: those before it were ended.
+    running = pods.shell("game", "pgrep -fc '[s]leep 4321'; true")
+    assert int(running) <= 1
+    assert [c["restartCount"] for c in pods.get("game")["status"]["containerStatuses"]] == [0, 0]
+
+
 def test_http_and_tcp_probes_reach_the_pods_own_address(pods: Pods) -> None:
     address = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     main = {
