@@ -211,7 +211,7 @@ INVALID, TYPE = "FieldValueInvalid", "FieldValueTypeInvalid"
             {"type": "string", "format": "date-time"},
             "soon",
             (
-                "FieldValueTypeInvalid",
+                TYPE,
                 'Invalid value: "soon": spec.x in body must be of type date-time: "soon"',
             ),
             id="format",
