@@ -9,7 +9,6 @@ postStart hook, and preStop runs before SIGTERM within the grace period.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -130,5 +129,4 @@ class Instance:
 
 
 async def _first(*tasks: asyncio.Task[bool] | asyncio.Task[int]) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
