@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component cluster fmt lint types arch crds constraints check clean
+.PHONY: help setup demo test unit component conformance cluster fmt lint types arch crds constraints check clean bench-apiserver kubernetes-types
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,13 +26,16 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## run the first seed end to end on real processes
 	$(BIN)/gamekeeper demo
 
-test: unit component cluster ## all tests
+test: unit component conformance cluster ## all tests
 
 unit: setup ## pure tests: tables and properties (budget 2 minutes)
 	$(PYTEST) tests/unit tests/contract
 
 component: setup ## real HTTP, processes and namespaces (budget 5 minutes)
 	$(PYTEST) tests/component
+
+conformance: setup ## what an API server answers, here the local one; KUBECONFIG_FILE= for another (budget 5 minutes)
+	$(PYTEST) tests/conformance $(if $(KUBECONFIG_FILE),--kubeconfig $(KUBECONFIG_FILE))
 
 cluster: setup ## a whole local cluster, driven by the real kubectl (budget 8 minutes)
 	$(PYTEST) tests/cluster
@@ -53,6 +56,13 @@ arch: setup ## import-linter: the directions of ARCHITECTURE.md
 
 crds: setup ## write the CRDs into the chart from the models
 	$(BIN)/gamekeeper crds --directory charts/gamekeeper/crds
+
+bench-apiserver: setup ## measure the local API server: watchers, a long list, memory
+	$(BIN)/python -m benchmarks.apiserver
+
+kubernetes-types: setup ## write the schemas of the built-in kinds from the installed client
+	$(BIN)/python scripts/kubernetes_types.py > localcluster/apiserver/kubernetes_types.json.new
+	mv localcluster/apiserver/kubernetes_types.json.new localcluster/apiserver/kubernetes_types.json
 
 constraints: ## renew constraints.txt from the newest versions
 	$(PYTHON) -m venv $(VENV)-new

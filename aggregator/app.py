@@ -253,11 +253,11 @@ async def _serve(
     port: int,
     context: ssl.SSLContext | None,
 ) -> None:
-    runner = web.AppRunner(app, access_log=None)
+    # Agents hold their connections open; a stop must not wait for them.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    # Agents hold their connections open; a stop must not wait for them.
-    site = web.TCPSite(runner, address, port, ssl_context=context, shutdown_timeout=1.0)
+    site = web.TCPSite(runner, address, port, ssl_context=context)
     try:
         await site.start()
     except OSError as error:

@@ -18,6 +18,7 @@ from shared.api import names
 from shared.api.gameserver import GameServer, GameServerSpec, GameServerStatus
 from shared.api.gameserverset import GameServerSet, GameServerSetSpec, GameServerSetStatus
 from shared.api.meta import DNS_LABEL_PATTERN
+from shared.crd_rules import with_rules
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -131,9 +132,10 @@ def _definition(kind: _Kind) -> dict[str, Any]:
 
 
 def _object_schema(kind: _Kind) -> Schema:
-    spec = structural(kind.spec.model_json_schema())
+    spec = with_rules(kind.kind, structural(kind.spec.model_json_schema()))
     qualities = spec["properties"].get("serviceQualities")
     if qualities is not None:
+        # There is a CEL rule too, which says it better; this holds for readers without CEL.
         qualities["items"]["oneOf"] = [{"required": [handler]} for handler in _HANDLERS]
     name = {"type": "string", "maxLength": kind.max_name}
     if kind.max_name == _MAX_SET_NAME:

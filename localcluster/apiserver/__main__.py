@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from aiohttp import web
 
 from localcluster.apiserver.app import make_app
 from localcluster.apiserver.errors import ApiError
+from localcluster.apiserver.persistence import Saver
 from localcluster.apiserver.settings import Settings, read_settings
 from localcluster.apiserver.state import make_api_server
 from shared.errors import InvalidInput
@@ -19,8 +21,13 @@ from shared.errors import InvalidInput
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from localcluster.apiserver.state import ApiServer
+
 # Open watches and execs are told to end first; who does not is cut off after this.
 _SHUTDOWN_SECONDS = 0.5
+# Stored objects hold no cycles. With the default thresholds each burst of writes walks all of them,
+# which stalls every request; the aggregator's caches were measured to need the same.
+_GC_THRESHOLDS = (50_000, 50, 100)
 
 
 async def serve(settings: Settings) -> None:
@@ -36,11 +43,21 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         server = make_api_server(
-            settings.users, settings.kubelet_token, settings.definitions, loop.call_soon
+            settings.users,
+            settings.kubelet_token,
+            settings.definitions,
+            loop.call_soon,
+            options=settings.options,
         )
     except ApiError as error:
         raise InvalidInput("--crd", error.message) from error
-    runner = web.AppRunner(make_app(server), access_log=None, handle_signals=False)
+    saver = _saver(settings, server)
+    runner = web.AppRunner(
+        make_app(server),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+    )
     await runner.setup()
     try:
         site = web.TCPSite(
@@ -48,14 +65,34 @@ async def serve(settings: Settings) -> None:
             settings.address,
             settings.port,
             ssl_context=settings.tls,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         await _start(site, settings)
         if settings.port_file is not None:
             _write_port(settings.port_file, _port(runner))
-        await stop.wait()
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(server.nodes.run())]
+            if saver is not None:
+                running.append(tasks.create_task(saver.run()))
+            await stop.wait()
+            for task in running:
+                task.cancel()
     finally:
         await runner.cleanup()
+        if saver is not None:
+            saver.save()
+
+
+def _saver(settings: Settings, server: ApiServer) -> Saver | None:
+    """Return what keeps the state, after it has written the file once."""
+    if settings.data is None:
+        return None
+    saver = Saver(settings.data, server.verbs.store, server.signing_key)
+    try:
+        saver.save()
+    except OSError as error:
+        why = f"cannot write {settings.data}: {error.strerror}"
+        raise InvalidInput("--data", why) from error
+    return saver
 
 
 async def _start(site: web.TCPSite, settings: Settings) -> None:
@@ -84,6 +121,7 @@ def _write_port(path: Path, port: int) -> None:
 
 def main() -> int:
     """Run the program and return its exit code: 0 after a signal, 2 for bad arguments."""
+    gc.set_threshold(*_GC_THRESHOLDS)
     try:
         asyncio.run(serve(read_settings(sys.argv[1:])))
     except InvalidInput as error:

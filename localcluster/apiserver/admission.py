@@ -1,4 +1,4 @@
-"""Rules that look beyond one object: its namespace, a pod's service account. Only reads the store.
+"""Rules that look beyond one object: its namespace, its account, quotas. Only reads the store.
 
 Source: k8s.io/apiserver pkg/admission/plugin/namespace/lifecycle, k8s.io/kubernetes
 plugin/pkg/admission/serviceaccount
@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localcluster.apiserver.builtin import NAMESPACES, PODS, SERVICE_ACCOUNTS
-from localcluster.apiserver.errors import forbidden, not_found
+from localcluster.apiserver.errors import Cause, forbidden, not_found
+from localcluster.apiserver.quota import admit_pod
 
 if TYPE_CHECKING:
     from localcluster.apiserver.objects import Object
@@ -21,7 +22,7 @@ _IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
 
 
 def admit_creation(store: Store, resource: Resource, obj: Object) -> None:
-    """Refuse an object whose namespace is absent or ending, and a pod of an unknown account.
+    """Refuse what has no place: its namespace is absent or ending, its account or quota is.
 
     Raises:
         ApiError: 404 for the namespace, 403 for the rest.
@@ -36,7 +37,12 @@ def admit_creation(store: Store, resource: Resource, obj: Object) -> None:
         why = (
             f"unable to create new content in namespace {namespace} because it is being terminated"
         )
-        raise forbidden(resource.group, resource.plural, name, why)
+        cause = Cause(
+            "NamespaceTerminating",
+            "metadata.namespace",
+            f"namespace {namespace} is being terminated",
+        )
+        raise forbidden(resource.group, resource.plural, name, why, cause)
     if resource.collection == PODS:
         account = obj["spec"]["serviceAccountName"]
         if store.get(SERVICE_ACCOUNTS, (namespace, account)) is None:
@@ -45,6 +51,8 @@ def admit_creation(store: Store, resource: Resource, obj: Object) -> None:
                 f'serviceaccount "{account}" not found'
             )
             raise forbidden("", "pods", name, why)
+        # Last, as in the real server: what is refused for another reason uses nothing.
+        admit_pod(store, obj)
 
 
 def admit_deletion(resource: Resource, name: str) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP application: authentication, refusals, discovery, and the way to the handlers."""
+"""The HTTP application: discovery, and the way through the middlewares to the handlers."""
 
 from __future__ import annotations
 
@@ -7,27 +7,23 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from localcluster.apiserver import discovery, errors, openapi, responses
-from localcluster.apiserver.handlers import USER, Handlers
+from localcluster.apiserver.control import Control
+from localcluster.apiserver.handlers import Handlers
+from localcluster.apiserver.middlewares import BODY_BYTES, HEALTH_PATHS, middlewares
 from localcluster.apiserver.objects import Object, encode
 from localcluster.apiserver.streams import Streams, session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
-    from localcluster.apiserver.authentication import User
     from localcluster.apiserver.state import ApiServer
 
-HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/livez"})
-# etcd refuses objects above 1.5 MiB and the real server bodies above 3 MiB.
-_BODY_BYTES = 3 * 1024 * 1024
 _AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 def make_app(server: ApiServer) -> web.Application:
     """Return the application that serves `server`."""
-    app = web.Application(
-        middlewares=[_refusals, _authentication(server)], client_max_size=_BODY_BYTES
-    )
+    app = web.Application(middlewares=middlewares(server), client_max_size=BODY_BYTES)
 
     async def serve_resources(app: web.Application) -> AsyncIterator[None]:
         async with session() as kubelets:
@@ -42,6 +38,8 @@ def make_app(server: ApiServer) -> web.Application:
 
     app.on_shutdown.append(close_watches)
     app.cleanup_ctx.append(serve_resources)
+    if server.control:
+        Control(server.injection, server.authorizer).add_routes(app.router)
     _add_routes(app, _Documents(server))
     return app
 
@@ -53,6 +51,7 @@ def _add_routes(app: web.Application, documents: _Documents) -> None:
     for path in HEALTH_PATHS:
         app.router.add_get(path, _healthy)
     app.router.add_get("/version", documents.version)
+    app.router.add_get("/openapi/v2", documents.openapi_v2)
     app.router.add_get("/openapi/v3", documents.openapi_index)
     app.router.add_get("/openapi/v3/{path:.+}", documents.openapi)
     app.router.add_get("/api", documents.core)
@@ -78,22 +77,29 @@ class _Documents:
 
     def __init__(self, server: ApiServer) -> None:
         self._registry = server.registry
+        self._openapi = openapi.Documents(server.registry)
 
     async def version(self, _request: web.Request) -> web.Response:
         return responses.json_object(discovery.version_info())
 
     async def openapi_index(self, _request: web.Request) -> web.Response:
-        return responses.json_object(openapi.index(self._registry))
+        return responses.json_object(self._openapi.index())
+
+    async def openapi_v2(self, request: web.Request) -> web.Response:
+        if openapi.V2_PROTOBUF_ASKED in request.headers.get("Accept", ""):
+            body = openapi.outline_v2_protobuf()
+            return web.Response(body=body, content_type=openapi.V2_PROTOBUF)
+        return responses.json_object(openapi.outline_v2(self._registry))
 
     async def openapi(self, request: web.Request) -> web.Response:
         parts = request.match_info["path"].split("/")
         if parts[0] == "api" and len(parts) == 2:
-            document = openapi.document(self._registry, "", parts[1])
+            document = self._openapi.encoded("", parts[1])
         elif parts[0] == "apis" and len(parts) == 3:
-            document = openapi.document(self._registry, parts[1], parts[2])
+            document = self._openapi.encoded(parts[1], parts[2])
         else:
             raise errors.no_such_path()
-        return responses.json_object(document)
+        return responses.json_bytes(document)
 
     async def core(self, request: web.Request) -> web.Response:
         if _wants_aggregated(request):
@@ -120,42 +126,3 @@ def _wants_aggregated(request: web.Request) -> bool:
 
 def _aggregated(document: Object) -> web.Response:
     return web.Response(body=encode(document), headers={"Content-Type": _AGGREGATED})
-
-
-_Handler = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
-
-
-@web.middleware
-async def _refusals(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Turn refusals into Status objects."""
-    try:
-        return await handler(request)
-    except errors.ApiError as error:
-        return responses.failure(error)
-    except web.HTTPRequestEntityTooLarge:
-        message = f"the body of the request is larger than {_BODY_BYTES} bytes"
-        return responses.failure(errors.ApiError(413, "RequestEntityTooLarge", message))
-    except web.HTTPMethodNotAllowed:
-        return responses.failure(errors.method_not_allowed())
-
-
-def _authentication(
-    server: ApiServer,
-) -> Callable[..., Awaitable[web.StreamResponse]]:
-    @web.middleware
-    async def authenticate(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        if request.path not in HEALTH_PATHS:
-            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-            user: User | None = None
-            if scheme.lower() == "bearer":
-                user = server.authenticator.user(token.strip())
-            if user is None:
-                raise errors.unauthorized()
-            request[USER] = user
-        return await handler(request)
-
-    return authenticate

@@ -10,25 +10,34 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any
 
 from localcluster.apiserver import pods, printers
+from localcluster.apiserver.builtin_schemas import resolved
 from localcluster.apiserver.errors import Cause, invalid_value
 from localcluster.apiserver.metadata import label_causes, path_segment_causes, subdomain_causes
 from localcluster.apiserver.podprinter import PRINTER as POD_PRINTER
 from localcluster.apiserver.resources import Resource
+from localcluster.apiserver.schema import pruner
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from localcluster.apiserver.objects import Object
 
 EXTENSIONS_GROUP = "apiextensions.k8s.io"
 NAMESPACES = ("", "namespaces")
 PODS = ("", "pods")
 NODES = ("", "nodes")
+RESOURCE_QUOTAS = ("", "resourcequotas")
+DISRUPTION_BUDGETS = ("policy", "poddisruptionbudgets")
 SERVICE_ACCOUNTS = ("", "serviceaccounts")
 DEFINITIONS = (EXTENSIONS_GROUP, "customresourcedefinitions")
 STATUS = ("status",)
 
+# Source: k8s.io/apimachinery pkg/util/validation/validation.go (IsConfigMapKey)
+_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
 _POD_FIELDS = (
     "spec.nodeName",
     "spec.restartPolicy",
@@ -88,20 +97,53 @@ def _complete_claim(claim: Object) -> list[str]:
     return []
 
 
+def _complete_volume(volume: Object) -> list[str]:
+    spec = volume.setdefault("spec", {})
+    spec.setdefault("volumeMode", "Filesystem")
+    spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
+    volume.setdefault("status", {}).setdefault("phase", "Pending")
+    return []
+
+
 def _validate_config_map(config: Object, _old: Object | None) -> list[Cause]:
     data = config.get("data") or {}
     if not isinstance(data, dict):
         return [invalid_value("data", data, "must be an object of strings")]
-    return [
+    causes = [
         invalid_value(f"data.{key}", value, "must be a string; put quotes around it")
         for key, value in data.items()
         if not isinstance(value, str)
+    ]
+    why = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+    return causes + [
+        invalid_value(f"data[{key}]", key, why)
+        for key in data
+        if not _CONFIG_KEY.fullmatch(key) or key in (".", "..")
     ]
 
 
 def _stored(group: str, version: str, plural: str, kind: str, **options: Any) -> Resource:
     options.setdefault("name_causes", subdomain_causes)
-    return Resource(group=group, version=version, plural=plural, kind=kind, **options)
+    declared = resolved(f"{group}/{version}" if group else version, kind)
+    options["complete"] = _completion(declared, options.get("complete"))
+    return Resource(
+        group=group, version=version, plural=plural, kind=kind, openapi=declared, **options
+    )
+
+
+def _completion(
+    declared: Object, defaults: Callable[[Object], list[str]] | None
+) -> Callable[[Object], list[str]]:
+    """Return the `complete` of a kind: unknown fields go, then the kind's defaults come."""
+    pruned = pruner(declared)
+
+    def complete(obj: Object) -> list[str]:
+        unknown = pruned(obj)
+        if defaults is not None:
+            defaults(obj)
+        return unknown
+
+    return complete
 
 
 def builtin_resources() -> tuple[Resource, ...]:
@@ -118,7 +160,7 @@ def _core() -> tuple[Resource, ...]:
         ),
         _stored(
             "", "v1", "pods", "Pod", printer=POD_PRINTER, short_names=("po",), categories=("all",),
-            subresources=("status", "log", "exec", "binding"), has_generation=True,
+            subresources=("status", "log", "exec", "binding", "eviction"), has_generation=True,
             selectable_fields=_POD_FIELDS, complete=pods.complete, validate=pods.validate,
         ),
         _stored(
@@ -146,6 +188,11 @@ def _core() -> tuple[Resource, ...]:
             printer=printers.PERSISTENT_VOLUME_CLAIM, subresources=STATUS, complete=_complete_claim,
         ),
         _stored(
+            "", "v1", "persistentvolumes", "PersistentVolume", short_names=("pv",),
+            namespaced=False, printer=printers.PERSISTENT_VOLUME, subresources=STATUS,
+            complete=_complete_volume,
+        ),
+        _stored(
             "", "v1", "nodes", "Node", printer=printers.NODE, short_names=("no",),
             namespaced=False, subresources=STATUS, status_at_creation=True,
             selectable_fields=("spec.unschedulable",),
@@ -169,6 +216,15 @@ def _other_groups() -> tuple[Resource, ...]:
         _stored(
             "apps", "v1", "controllerrevisions", "ControllerRevision",
             printer=printers.CONTROLLER_REVISION,
+        ),
+        _stored(
+            "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler",
+            short_names=("hpa",), categories=("all",), subresources=STATUS,
+            printer=printers.HORIZONTAL_POD_AUTOSCALER,
+        ),
+        _stored(
+            "storage.k8s.io", "v1", "storageclasses", "StorageClass", short_names=("sc",),
+            namespaced=False, printer=printers.STORAGE_CLASS,
         ),
         _stored(
             "policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", short_names=("pdb",),

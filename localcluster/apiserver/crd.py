@@ -24,6 +24,7 @@ from localcluster.apiserver.jsonpath import JsonPath
 from localcluster.apiserver.metadata import subdomain_causes
 from localcluster.apiserver.objects import Object, dig, encode, timestamp
 from localcluster.apiserver.resources import Column, Printer, Resource, ScalePaths
+from localcluster.apiserver.structural import structural_causes
 from localcluster.apiserver.validation import Validator
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _NAME_FIELDS = ("plural", "kind")
+_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 
 
 def _complete(definition: Object) -> list[str]:
@@ -84,31 +86,79 @@ def _version_causes(versions: Any) -> list[Cause]:
         if not isinstance(declared, dict):
             causes.append(required(f"{path}.schema.openAPIV3Schema", "schemas are required"))
             continue
-        causes += _schema_causes(declared, f"{path}.schema.openAPIV3Schema")
+        causes += _schema_causes(declared, _schema_path(versions, index))
+        columns = _hoisted(versions, index, "additionalPrinterColumns")
         for number, column in enumerate(version.get("additionalPrinterColumns") or []):
-            field = f"{path}.additionalPrinterColumns[{number}].jsonPath"
-            causes += _json_path_causes(column, field)
+            causes += _column_causes(column, f"{columns}[{number}]")
+        causes += _scale_causes(version, _hoisted(versions, index, "subresources"))
     return causes
 
 
-def _schema_causes(declared: Object, field: str) -> list[Cause]:
-    if declared.get("type") != "object":
-        return [invalid_value(f"{field}.type", declared.get("type"), "must be object at the root")]
+def _hoisted(versions: list[Any], index: int, key: str) -> str:
+    """Return where the real server says a field stands: it keeps one that all versions share."""
+    values = [dig(version, key) for version in versions]
+    return f"spec.{key}" if all(v == values[0] for v in values) else f"spec.versions[{index}].{key}"
+
+
+def _schema_path(versions: list[Any], index: int) -> str:
+    path = _hoisted(versions, index, "schema")
+    return f"{'spec.validation' if path == 'spec.schema' else path}.openAPIV3Schema"
+
+
+def _schema_causes(declared: Object, path: str) -> list[Cause]:
+    causes = structural_causes(declared, path)
+    if causes:
+        return causes
     try:
-        Validator(declared)
+        validator = Validator(declared, path)
     except (jsonschema_rs.ValidationError, ValueError, TypeError, AttributeError) as error:
-        # What the library cannot compile is not a schema: a wrong keyword type or a bad pattern.
+        # What the library cannot compile is no schema: a wrong keyword type or a bad pattern.
         line = str(error).splitlines()[0]
-        return [invalid_value(field, "", f"is not a structural schema: {line}")]
-    return []
+        return [invalid_value(path, "", f"is not a structural schema: {line}")]
+    return [*validator.rule_causes, *_default_causes(declared, path)]
 
 
-def _json_path_causes(column: Any, field: str) -> list[Cause]:
+def _default_causes(node: schema.Schema, path: str) -> list[Cause]:
+    """Return the defaults that their own schema refuses."""
+    causes: list[Cause] = []
+    if "default" in node:
+        wrong = Validator(node).causes(node["default"])
+        causes += [
+            invalid_value(f"{path}.default", node["default"], f"must validate: {cause}")
+            for cause in wrong
+        ]
+    for name, child in (node.get("properties") or {}).items():
+        causes += _default_causes(child, f"{path}.properties[{name}]")
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(node.get(keyword), dict):
+            causes += _default_causes(node[keyword], f"{path}.{keyword}")
+    return causes
+
+
+def _column_causes(column: Any, field: str) -> list[Cause]:
+    causes = []
+    kind = dig(column, "type")
+    if kind not in _COLUMN_TYPES:
+        why = f"must be one of {','.join(_COLUMN_TYPES)}"
+        causes.append(invalid_value(f"{field}.type", kind, why))
     try:
         JsonPath(column["jsonPath"])
     except (ValueError, KeyError, TypeError) as error:
-        return [invalid_value(field, dig(column, "jsonPath"), f"must be a JSONPath: {error}")]
-    return []
+        # Named as in the internal form, which is where the real server looks.
+        why = f"must be a JSONPath: {error}"
+        causes.append(invalid_value(f"{field}.JSONPath", dig(column, "jsonPath"), why))
+    return causes
+
+
+def _scale_causes(version: Object, field: str) -> list[Cause]:
+    scale = dig(version, "subresources", "scale")
+    if not isinstance(scale, dict):
+        return []
+    return [
+        invalid_value(f"{field}.scale.{name}", scale.get(name), f"should be a path under {root}")
+        for name, root in (("specReplicasPath", ".spec"), ("statusReplicasPath", ".status"))
+        if not str(scale.get(name, "")).startswith(f"{root}.")
+    ]
 
 
 DEFINITION = Resource(
@@ -178,7 +228,7 @@ def _resource(spec: Object, version: Object) -> Resource:
         printer=_printer(version.get("additionalPrinterColumns")),
         selectable_fields=tuple(field["jsonPath"].lstrip(".") for field in fields),
         complete=_completion(declared),
-        validate=lambda new, _old: validator.causes(new),
+        validate=validator.causes,
         name_causes=subdomain_causes,
         scale=_scale(subresources.get("scale")),
         openapi=declared,
@@ -186,8 +236,10 @@ def _resource(spec: Object, version: Object) -> Resource:
 
 
 def _completion(declared: schema.Schema) -> Callable[[Object], list[str]]:
+    pruned = schema.pruner(declared)
+
     def complete(obj: Object) -> list[str]:
-        unknown = schema.prune(declared, obj)
+        unknown = pruned(obj)
         schema.default(declared, obj)
         return unknown
 

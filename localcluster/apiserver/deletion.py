@@ -15,7 +15,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from localcluster.apiserver.builtin import NAMESPACES, PODS
-from localcluster.apiserver.errors import ApiError, Cause, bad_request, conflict, invalid
+from localcluster.apiserver.errors import (
+    ApiError,
+    Cause,
+    bad_request,
+    conflict,
+    invalid,
+    invalid_value,
+    unsupported_value,
+)
 from localcluster.apiserver.objects import Object, dig, timestamp, with_metadata
 from localcluster.apiserver.pods import DEFAULT_GRACE_SECONDS
 
@@ -58,25 +66,20 @@ def parse_options(body: Any, query: dict[str, str]) -> DeleteOptions:
         raise bad_request("the body of a delete request is a DeleteOptions object")
     grace = body.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
     propagation = body.get("propagationPolicy", query.get("propagationPolicy")) or None
-    if body.get("orphanDependents") is True:
+    if body.get("orphanDependents") is True and propagation is None:
         propagation = "Orphan"
     try:
         seconds = None if grace in (None, "") else int(grace)
     except (TypeError, ValueError) as error:
         raise bad_request(f"gracePeriodSeconds: {grace!r} is not a number of seconds") from error
-    causes = []
-    if seconds is not None and seconds < 0:
-        causes.append(("gracePeriodSeconds", f"Invalid value: {seconds}: must not be negative"))
-    if propagation is not None and propagation not in _PROPAGATION:
-        listed = ", ".join(f'"{name}"' for name in _PROPAGATION)
-        causes.append(
-            ("propagationPolicy", f'Unsupported value: "{propagation}": supported values: {listed}')
-        )
+    dry_run = body.get("dryRun") or [value for value in (query.get("dryRun"),) if value]
+    causes = _option_causes(body, propagation, dry_run)
     if causes:
-        found = [Cause("FieldValueInvalid", field, why) for field, why in causes]
-        raise invalid("meta.k8s.io", "DeleteOptions", "", found)
+        raise invalid("meta.k8s.io", "DeleteOptions", "", causes)
+    if seconds is not None and seconds < 0:
+        # The shortest wait in which a kubelet still acts.
+        seconds = 1
     preconditions = body.get("preconditions") or {}
-    dry_run = body.get("dryRun") or query.get("dryRun")
     return DeleteOptions(
         seconds,
         propagation,
@@ -86,6 +89,18 @@ def parse_options(body: Any, query: dict[str, str]) -> DeleteOptions:
     )
 
 
+def _option_causes(body: Object, propagation: Any, dry_run: Any) -> list[Cause]:
+    causes = []
+    if propagation is not None and propagation not in _PROPAGATION:
+        causes.append(unsupported_value("propagationPolicy", propagation, list(_PROPAGATION)))
+    if body.get("orphanDependents") is not None and propagation not in (None, "Orphan"):
+        why = "orphanDependents and deletionPropagation cannot be both set"
+        causes.append(invalid_value("propagationPolicy", propagation, why))
+    if dry_run not in ([], ["All"]):
+        causes.append(unsupported_value("dryRun", dry_run, ["All"]))
+    return causes
+
+
 def check_preconditions(resource: Resource, obj: Object, options: DeleteOptions) -> None:
     """Raise 409 when `obj` is not the object, or not the version, that the client wants deleted."""
     metadata = obj["metadata"]
@@ -93,7 +108,8 @@ def check_preconditions(resource: Resource, obj: Object, options: DeleteOptions)
         ("UID", options.uid, metadata["uid"]),
         ("ResourceVersion", options.resource_version, metadata["resourceVersion"]),
     ):
-        if wanted not in (None, "", actual):
+        # An empty precondition is one that nothing fulfils.
+        if wanted not in (None, actual):
             why = (
                 f"Precondition failed: {name} in precondition: {wanted}, "
                 f"{name} in object meta: {actual}"

@@ -22,7 +22,7 @@ class ApiError(Exception):
 
     Args:
         code: HTTP status, 4xx or 5xx.
-        reason: machine-readable reason, for example `NotFound`.
+        reason: machine-readable reason, for example `NotFound`; empty for none.
         message: one line for a person.
         details: metav1.StatusDetails, for example name, group, kind, causes.
     """
@@ -42,7 +42,7 @@ class ApiError(Exception):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
+            **({"reason": self.reason} if self.reason else {}),
         }
         if self.details:
             body["details"] = self.details
@@ -116,8 +116,12 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> ApiErr
         name=name,
         group=group,
         kind=kind,
-        causes=[{"reason": c.type, "message": c.message, "field": c.field} for c in causes],
+        causes=[_cause(cause) for cause in causes],
     )
+
+
+def _cause(cause: Cause) -> Object:
+    return {"reason": cause.type, "message": cause.message, "field": cause.field}
 
 
 def bad_request(message: str) -> ApiError:
@@ -125,10 +129,18 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
-def forbidden(group: str, plural: str, name: str, why: str) -> ApiError:
+def forbidden(group: str, plural: str, name: str, why: str, *causes: Cause) -> ApiError:
     """Return 403: understood, and refused by a rule of the cluster."""
     message = f'{qualified(group, plural)} "{name}" is forbidden: {why}'
-    return ApiError(403, "Forbidden", message, name=name, group=group, kind=plural)
+    told = [_cause(cause) for cause in causes] or None
+    return ApiError(403, "Forbidden", message, name=name, group=group, kind=plural, causes=told)
+
+
+def too_many_requests(message: str, seconds: int, *causes: Cause) -> ApiError:
+    """Return 429; `seconds` is when to try again, 0 for no advice."""
+    told = [{"reason": c.type, "message": c.message} for c in causes]
+    details: Object = {"causes": told or None, "retryAfterSeconds": seconds or None}
+    return ApiError(429, "TooManyRequests", message, **details)
 
 
 def unauthorized() -> ApiError:
@@ -141,12 +153,38 @@ def expired(version: int, oldest: int) -> ApiError:
     return ApiError(410, "Expired", f"too old resource version: {version} ({oldest})")
 
 
+def too_large_version(version: int, newest: int) -> ApiError:
+    """Return 504: a read at least as new as `version` cannot be answered yet."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return ApiError(
+        504,
+        "Timeout",
+        f"Too large resource version: {version}, current: {newest}",
+        causes=[cause],
+        retryAfterSeconds=1,
+    )
+
+
+def version_at_creation() -> ApiError:
+    """Return 500: nobody foresaw an object with a version before it is stored."""
+    return ApiError(500, "", "resourceVersion should not be set on objects to be created")
+
+
 def method_not_allowed() -> ApiError:
     """Return 405: the resource does not have this verb."""
     return ApiError(
         405,
         "MethodNotAllowed",
         "the server does not allow this method on the requested resource",
+    )
+
+
+def not_acceptable(served: Sequence[str]) -> ApiError:
+    """Return 406: the client reads no format that this server writes."""
+    return ApiError(
+        406,
+        "NotAcceptable",
+        f"only the following media types are accepted: {', '.join(served)}",
     )
 
 

@@ -1,8 +1,7 @@
 """Lists of a collection, whole or in pages. Reads the store, no I/O.
 
-Pages are cut from the present state, and every page carries the resourceVersion of the first. A
-watch from there replays whatever changed between pages, so a client that lists and watches ends
-with the truth.
+Every page shows the state of the first page's resourceVersion, which the history of the collection
+gives back; where that is no longer held, the client is told to list again (410).
 
 Source: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 """
@@ -15,13 +14,19 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localcluster.apiserver.errors import bad_request
+from localcluster.apiserver.errors import bad_request, too_large_version
 from localcluster.apiserver.objects import Object, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from localcluster.apiserver.requests import ListOptions
     from localcluster.apiserver.resources import Resource
     from localcluster.apiserver.store import ObjectKey, Store, Stored
+
+
+# Of pods, about 300 KB.
+PIECE_ITEMS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +46,18 @@ def list_page(store: Store, resource: Resource, options: ListOptions) -> Page:
     """Return what is selected, at most `limit` objects.
 
     Raises:
-        ApiError: 400 for a `continue` token that this server did not give.
+        ApiError: 400 for a `continue` token that this server did not give, 410 for a state that is
+            no longer held, 504 for one that is yet to come.
     """
-    version, after = _read_cursor(options.cursor) if options.cursor else (store.version, None)
-    objects = store.collection(resource.collection).objects
+    check_not_future(store, options.version)
+    collection = store.collection(resource.collection)
+    version, after, objects = store.version, None, collection.objects
+    if options.cursor:
+        version, after = _read_cursor(options.cursor)
+        objects = collection.at(version)
+    elif options.exact and options.version is not None:
+        version = options.version
+        objects = collection.at(version)
     namespace = options.selector.namespace
     keys = [
         key
@@ -65,8 +78,19 @@ def list_page(store: Store, resource: Resource, options: ListOptions) -> Page:
     return Page([stored for _, stored in selected], metadata)
 
 
+def check_not_future(store: Store, version: int | None) -> None:
+    """Raise 504 for a version that no write had yet; the real server waits for it for 3 seconds."""
+    if version is not None and version > store.version:
+        raise too_large_version(version, store.version)
+
+
 def encode_list(resource: Resource, page: Page) -> bytes:
     """Return a page as a `KindList`, made of the objects' cached JSON."""
+    return b"".join(encoded_pieces(resource, page))
+
+
+def encoded_pieces(resource: Resource, page: Page) -> Iterator[bytes]:
+    """Yield a page as a `KindList` in pieces, so that nobody holds the whole of a long one."""
     head = encode(
         {
             "kind": f"{resource.kind}List",
@@ -74,8 +98,12 @@ def encode_list(resource: Resource, page: Page) -> bytes:
             "metadata": page.metadata,
         }
     )
-    items = b",".join(stored.encoded(resource.api_version) for stored in page.items)
-    return b'%s,"items":[%s]}' % (head[:-1], items)
+    yield b'%s,"items":[' % head[:-1]
+    for start in range(0, len(page.items), PIECE_ITEMS):
+        piece = page.items[start : start + PIECE_ITEMS]
+        items = b",".join(stored.encoded(resource.api_version) for stored in piece)
+        yield items if start == 0 else b"," + items
+    yield b"]}"
 
 
 def _cursor(version: int, last: ObjectKey) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from localcluster.apiserver.errors import Cause, invalid_value, required
+from localcluster.apiserver.errors import Cause, invalid_value
 
 if TYPE_CHECKING:
     from localcluster.apiserver.objects import Object
@@ -32,7 +32,7 @@ _FIELDS = frozenset(
         "managedFields",
     }
 )
-# Nobody here reads them: fields are not tracked by manager until server-side apply is served.
+# The server writes managedFields after this (ownership.py); nobody has read selfLink since 1.20.
 _NEVER_STORED = ("selfLink", "managedFields")
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -110,12 +110,23 @@ def causes(metadata: Object) -> list[Cause]:
     if size > _ANNOTATIONS_BYTES:
         message = f"Too long: may not be more than {_ANNOTATIONS_BYTES} bytes"
         found.append(Cause("FieldValueTooLong", "metadata.annotations", message))
-    for index, reference in enumerate(metadata.get("ownerReferences") or []):
-        found += [
-            required(f"metadata.ownerReferences[{index}].{name}", "must not be empty")
-            for name in ("apiVersion", "kind", "name", "uid")
-            if not reference.get(name)
-        ]
+    for finalizer in metadata.get("finalizers") or []:
+        found += _key_causes("metadata.finalizers", finalizer)
+    return found + _owner_causes(metadata.get("ownerReferences") or [])
+
+
+def _owner_causes(references: list[Object]) -> list[Cause]:
+    field = "metadata.ownerReferences"
+    # The real server names no index here.
+    found = [
+        invalid_value(f"{field}.{name}", "", "must not be empty")
+        for reference in references
+        for name in ("apiVersion", "kind", "name", "uid")
+        if not reference.get(name)
+    ]
+    if sum(reference.get("controller") is True for reference in references) > 1:
+        why = "Only one reference can have Controller set to true"
+        found.append(invalid_value(field, references, why))
     return found
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from localcluster.apiserver.builtin import NAMESPACES, SERVICE_ACCOUNTS
 from localcluster.apiserver.deletion import DeleteOptions
 from localcluster.apiserver.errors import ApiError
-from localcluster.apiserver.verbs import Verbs, WriteOptions
+from localcluster.apiserver.write_rules import WriteOptions
 
 if TYPE_CHECKING:
     from localcluster.apiserver.resources import Registry
     from localcluster.apiserver.store import CollectionKey, Event, ObjectKey, Stored
+    from localcluster.apiserver.verbs import Verbs
 
 
 class NamespaceController:
@@ -71,7 +72,7 @@ class NamespaceController:
 
 
 def create_namespaces(verbs: Verbs, registry: Registry, names: tuple[str, ...]) -> None:
-    """Create the namespaces that every cluster has.
+    """Create the namespaces that every cluster has, unless they are there.
 
     Raises:
         ApiError: the registry does not serve namespaces.
@@ -80,4 +81,5 @@ def create_namespaces(verbs: Verbs, registry: Registry, names: tuple[str, ...]) 
     if resource is None:
         raise ApiError(500, "InternalError", "namespaces are not among the served resources")
     for name in names:
-        verbs.create(resource, "", {"metadata": {"name": name}}, WriteOptions())
+        if verbs.store.get(NAMESPACES, ("", name)) is None:
+            verbs.create(resource, "", {"metadata": {"name": name}}, WriteOptions())

@@ -44,7 +44,7 @@ def with_metadata(obj: Object, **changes: Any) -> Object:
 
 def timestamp(moment: datetime) -> str:
     """Return metav1.Time's form: UTC, whole seconds, for example `2026-11-22T06:30:00Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).isoformat(timespec='seconds')[:19]}Z"
 
 
 def parse_time(text: object) -> datetime | None:

@@ -21,7 +21,7 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 
 def apply_patch(resource: Resource, current: Object, content_type: str, body: bytes) -> Object:
-    """Return `current` patched, sharing nothing with it.
+    """Return `current` patched; it may share parts with it and with nothing else.
 
     Args:
         resource: custom resources do not take strategic patches.
@@ -42,14 +42,13 @@ def apply_patch(resource: Resource, current: Object, content_type: str, body: by
         return _json_patch(current, patch)
     if not isinstance(patch, dict):
         raise bad_request("error decoding patch: a merge patch is a JSON object")
-    patched = (merge_patch if content_type == MERGE_PATCH else strategic_merge_patch)(
-        current, patch
-    )
-    return fresh(patched)
+    merge = merge_patch if content_type == MERGE_PATCH else strategic_merge_patch
+    patched: Object = merge(current, patch)
+    return patched
 
 
 def check_media_type(resource: Resource, content_type: str) -> None:
-    """Refuse a kind of patch that this resource does not take; server-side apply is one.
+    """Refuse a kind of patch that this resource does not take (applying.py takes the rest).
 
     Raises:
         ApiError: 415.
@@ -63,7 +62,8 @@ def _json_patch(current: Object, operations: Any) -> Object:
     if not isinstance(operations, list):
         raise bad_request("error decoding patch: a JSON patch is an array of operations")
     try:
-        patched = jsonpatch.JsonPatch(operations).apply(current, in_place=False)
+        # The library would copy the object too, several times more slowly.
+        patched = jsonpatch.JsonPatch(operations).apply(fresh(current), in_place=True)
     except jsonpatch.InvalidJsonPatch as error:
         raise bad_request(f"error decoding patch: {error}") from error
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
@@ -75,4 +75,4 @@ def _json_patch(current: Object, operations: Any) -> Object:
         ) from error
     if not isinstance(patched, dict):
         raise bad_request("the patch replaces the whole object by something that is no object")
-    return fresh(patched)
+    return patched

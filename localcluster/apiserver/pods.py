@@ -17,15 +17,14 @@ from localcluster.apiserver.errors import (
     unsupported_value,
 )
 from localcluster.apiserver.metadata import label_causes
+from localcluster.apiserver.node_rules import default_tolerations
 from localcluster.apiserver.objects import Object, dig, timestamp
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-DEFAULT_CONTAINER_ANNOTATION = "kubectl.kubernetes.io/default-container"
 DEFAULT_GRACE_SECONDS = 30
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
-_MUTABLE_SPEC = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds")
 # YAML 1.1 reads an unquoted `n` or `off` as a boolean: such a node name must not be stored.
 _TEXTS = ("nodeName", "hostname", "subdomain", "serviceAccountName", "schedulerName")
 _UPDATE_RULE = (
@@ -49,6 +48,7 @@ def complete(pod: Object) -> list[str]:
     spec.setdefault("schedulerName", "default-scheduler")
     spec.setdefault("serviceAccountName", spec.get("serviceAccount") or "default")
     spec.setdefault("serviceAccount", spec["serviceAccountName"])
+    spec["tolerations"] = default_tolerations(spec.get("tolerations") or [])
     for container in _containers(spec):
         container.setdefault("imagePullPolicy", _pull_policy(container.get("image")))
         container.setdefault("resources", {})
@@ -66,6 +66,9 @@ def validate(pod: Object, old: Object | None) -> list[Cause]:
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         return [required("spec")]
+    if old is not None and spec is old["spec"]:
+        # A write of the status: the specification is the stored one.
+        return []
     causes = [*_text_causes(spec, _TEXTS, "spec"), *_container_causes(spec)]
     if spec.get("restartPolicy") not in _RESTART_POLICIES:
         causes.append(
@@ -78,8 +81,8 @@ def validate(pod: Object, old: Object | None) -> list[Cause]:
                 "spec.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0"
             )
         )
-    if not causes and old is not None and _frozen(spec) != _frozen(old["spec"]):
-        causes.append(forbidden_field("spec", _UPDATE_RULE))
+    if not causes and old is not None:
+        causes += _update_causes(spec, old["spec"])
     return causes
 
 
@@ -116,14 +119,6 @@ def bound(pod: Object, binding: Object, now: datetime) -> Object:
 def container_names(pod: Object) -> list[str]:
     """Return the names of all containers, the main ones first."""
     return [container["name"] for container in _containers(pod["spec"])]
-
-
-def default_container(pod: Object) -> str:
-    """Return the container that logs and exec mean when none is named."""
-    annotations = pod["metadata"].get("annotations") or {}
-    named = annotations.get(DEFAULT_CONTAINER_ANNOTATION)
-    names = container_names(pod)
-    return named if named in names else names[0]
 
 
 def _containers(spec: Object) -> list[Object]:
@@ -197,9 +192,31 @@ def _one_container_causes(container: Any, path: str, seen: set[str]) -> list[Cau
     return [*causes, *_env_causes(container, path)]
 
 
+def _update_causes(spec: Object, old: Object) -> list[Cause]:
+    """Return what may not be changed: all but images, tolerations to add, a nearer deadline."""
+    causes: list[Cause] = []
+    deadline, before = spec.get("activeDeadlineSeconds"), old.get("activeDeadlineSeconds")
+    if before is not None and (deadline is None or deadline > before):
+        why = f"must be less than or equal to previous value: {before}"
+        causes.append(invalid_value("spec.activeDeadlineSeconds", deadline, why))
+    # Only the time of a toleration that is there may change.
+    kept = [_timeless(toleration) for toleration in spec.get("tolerations") or []]
+    if any(_timeless(toleration) not in kept for toleration in old.get("tolerations") or []):
+        why = "existing toleration can not be modified except its tolerationSeconds"
+        causes.append(forbidden_field("spec.tolerations", why))
+    if _frozen(spec) != _frozen(old):
+        causes.append(forbidden_field("spec", _UPDATE_RULE))
+    return causes
+
+
+def _timeless(toleration: Object) -> Object:
+    return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}
+
+
 def _frozen(spec: Object) -> Object:
     """Return the part of a pod's specification that never changes."""
-    frozen = {key: value for key, value in spec.items() if key not in _MUTABLE_SPEC}
+    mutable = ("activeDeadlineSeconds", "tolerations")
+    frozen = {key: value for key, value in spec.items() if key not in mutable}
     for list_name in ("containers", "initContainers"):
         if list_name in frozen:
             frozen[list_name] = [{**c, "image": None} for c in frozen[list_name]]

@@ -219,6 +219,50 @@ PERSISTENT_VOLUME_CLAIM = printer(
     AGE,
     (Column("VolumeMode", priority=1), _field("spec", "volumeMode", absent="Filesystem")),
 )
+
+
+def _claim(volume: Object, _now: datetime) -> str:
+    claim = dig(volume, "spec", "claimRef") or {}
+    return f"{claim.get('namespace', '')}/{claim.get('name', '')}" if claim else ""
+
+
+PERSISTENT_VOLUME = printer(
+    (Column("Capacity"), _field("spec", "capacity", "storage", absent="")),
+    (
+        Column("Access Modes"),
+        lambda obj, _: ",".join(_ACCESS.get(m, m) for m in dig(obj, "spec", "accessModes") or []),
+    ),
+    (Column("Reclaim Policy"), _field("spec", "persistentVolumeReclaimPolicy", absent="")),
+    (Column("Status"), _field("status", "phase", absent="")),
+    (Column("Claim"), _claim),
+    (Column("StorageClass"), _field("spec", "storageClassName", absent="")),
+    (Column("Reason"), _field("status", "reason", absent="")),
+    AGE,
+)
+STORAGE_CLASS = printer(
+    (Column("Provisioner"), _field("provisioner", absent="")),
+    (Column("ReclaimPolicy"), _field("reclaimPolicy", absent="Delete")),
+    (Column("VolumeBindingMode"), _field("volumeBindingMode", absent="Immediate")),
+    (
+        Column("AllowVolumeExpansion", type="boolean"),
+        _field("allowVolumeExpansion", absent=False),
+    ),
+    AGE,
+)
+
+
+def _scaled(autoscaler: Object, _now: datetime) -> str:
+    target = dig(autoscaler, "spec", "scaleTargetRef") or {}
+    return f"{target.get('kind', '')}/{target.get('name', '')}"
+
+
+HORIZONTAL_POD_AUTOSCALER = printer(
+    (Column("Reference"), _scaled),
+    (Column("MinPods"), _field("spec", "minReplicas", absent="<unset>")),
+    (Column("MaxPods", type="integer"), _field("spec", "maxReplicas", absent=0)),
+    (Column("Replicas", type="integer"), _field("status", "currentReplicas", absent=0)),
+    AGE,
+)
 NODE = printer(
     (Column("Status"), _node_status),
     (Column("Roles"), _node_roles),

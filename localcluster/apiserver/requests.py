@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localcluster.apiserver.errors import bad_request, no_such_path
+from localcluster.apiserver.errors import (
+    Cause,
+    bad_request,
+    forbidden_field,
+    invalid,
+    no_such_path,
+    unsupported_value,
+)
 from localcluster.apiserver.selectors import Selector, parse_fields, parse_labels
 
 if TYPE_CHECKING:
@@ -18,6 +25,10 @@ if TYPE_CHECKING:
     from localcluster.apiserver.resources import Registry, Resource
 
 _FIELD_VALIDATIONS = ("Strict", "Warn", "Ignore")
+_MANAGER_LENGTH = 128
+_OPTIONS_GROUP = "meta.k8s.io"
+_NOT_OLDER_THAN = "NotOlderThan"
+_EXACT = "Exact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ class ListOptions:
         bookmarks: whether the client understands BOOKMARK events.
         initial_events: sendInitialEvents.
         timeout_seconds: after which a watch ends; None leaves it to the server.
+        exact: a list of the state at `version`, and not of one at least as new.
     """
 
     selector: Selector
@@ -60,6 +72,7 @@ class ListOptions:
     bookmarks: bool
     initial_events: bool
     timeout_seconds: float | None
+    exact: bool = False
 
 
 def parse_target(registry: Registry, parts: list[str]) -> Target:
@@ -100,8 +113,11 @@ def parse_list_options(target: Target, query: Mapping[str, str]) -> ListOptions:
     """Return the options of a list or watch; a name in the path becomes a field selector.
 
     Raises:
-        ApiError: 400 for an option that cannot be read.
+        ApiError: 400 for an option that cannot be read, 422 for options that do not go together.
     """
+    causes = _watch_causes(query) if is_true(query, "watch") else _list_causes(query)
+    if causes:
+        raise invalid(_OPTIONS_GROUP, "ListOptions", "", causes)
     fields = parse_fields(query.get("fieldSelector", ""), target.resource.field_selectors)
     if target.name:
         fields += parse_fields(f"metadata.name={target.name}", target.resource.field_selectors)
@@ -117,30 +133,81 @@ def parse_list_options(target: Target, query: Mapping[str, str]) -> ListOptions:
         bookmarks=is_true(query, "allowWatchBookmarks"),
         initial_events=is_true(query, "sendInitialEvents"),
         timeout_seconds=_number("timeoutSeconds", timeout) if timeout else None,
+        exact=query.get("resourceVersionMatch") == _EXACT,
     )
+
+
+def _list_causes(query: Mapping[str, str]) -> list[Cause]:
+    # Source: k8s.io/apimachinery pkg/apis/meta/internalversion/validation
+    field, match, version = "resourceVersionMatch", query.get("resourceVersionMatch"), ""
+    causes = []
+    if match:
+        version = query.get("resourceVersion", "")
+        if not version:
+            causes.append(forbidden_field(field, f"{field} is forbidden without resourceVersion"))
+        if query.get("continue"):
+            causes.append(forbidden_field(field, f"{field} is forbidden with continue"))
+        if match not in (_EXACT, _NOT_OLDER_THAN):
+            causes.append(unsupported_value(field, match, [_EXACT, _NOT_OLDER_THAN]))
+        if match == _EXACT and version == "0":
+            causes.append(forbidden_field(field, f'{_EXACT} is forbidden for resourceVersion "0"'))
+    if query.get("sendInitialEvents"):
+        causes.append(forbidden_field("sendInitialEvents", "is forbidden for a list"))
+    return causes
+
+
+def _watch_causes(query: Mapping[str, str]) -> list[Cause]:
+    field, match = "resourceVersionMatch", query.get("resourceVersionMatch")
+    causes = []
+    if query.get("sendInitialEvents"):
+        if match != _NOT_OLDER_THAN:
+            why = f"sendInitialEvents requires setting {field} to {_NOT_OLDER_THAN}"
+            causes.append(forbidden_field(field, why))
+    elif match:
+        why = f"{field} is forbidden for a watch unless sendInitialEvents is provided"
+        causes.append(forbidden_field(field, why))
+    return causes
 
 
 def parse_field_validation(query: Mapping[str, str]) -> str:
     """Return Strict, Warn or Ignore; Warn unless given, as the real server.
 
     Raises:
-        ApiError: 400 for anything else.
+        ApiError: 422 for anything else.
     """
     value = query.get("fieldValidation") or "Warn"
     if value not in _FIELD_VALIDATIONS:
-        raise bad_request(f"fieldValidation: {value!r} is none of {', '.join(_FIELD_VALIDATIONS)}")
+        cause = unsupported_value("fieldValidation", value, _FIELD_VALIDATIONS)
+        raise invalid(_OPTIONS_GROUP, "PatchOptions", "", [cause])
     return value
+
+
+def parse_field_manager(query: Mapping[str, str], user_agent: str) -> str:
+    """Return who owns what is written: the field manager, or the program of the user agent.
+
+    Source: k8s.io/apiserver pkg/endpoints/handlers/create.go (managerOrUserAgent)
+
+    Raises:
+        ApiError: 422 for a name that is too long.
+    """
+    given = query.get("fieldManager", "")
+    if len(given) > _MANAGER_LENGTH:
+        why = f"may not be more than {_MANAGER_LENGTH} bytes"
+        cause = Cause("FieldValueTooLong", "fieldManager", f"Too long: {why}")
+        raise invalid("meta.k8s.io", "PatchOptions", "", [cause])
+    return given or user_agent.partition("/")[0][:_MANAGER_LENGTH] or "unknown"
 
 
 def parse_dry_run(query: Mapping[str, str]) -> bool:
     """Return whether nothing may be stored.
 
     Raises:
-        ApiError: 400 for a value other than All.
+        ApiError: 422 for a value other than All.
     """
     value = query.get("dryRun", "")
     if value not in ("", "All"):
-        raise bad_request(f"dryRun: {value!r} is not supported; the only value is All")
+        cause = unsupported_value("dryRun", [value], ["All"])
+        raise invalid(_OPTIONS_GROUP, "PatchOptions", "", [cause])
     return bool(value)
 
 

@@ -96,7 +96,7 @@ class Resource:
         validate: new object and the one it replaces (None at creation) -> causes.
         name_causes: what is wrong with metadata.name.
         scale: for the scale subresource.
-        openapi: OpenAPI v3 schema of the kind.
+        openapi: OpenAPI v3 schema of the kind, without references; parts may be shared.
     """
 
     group: str

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from localcluster.apiserver.errors import ApiError, bad_request
+from localcluster.apiserver.errors import ApiError, bad_request, not_acceptable
 from localcluster.apiserver.objects import Object, encode
 from localcluster.apiserver.tables import INCLUDE_OBJECT, IncludeObject, table
 from shared.clock import utc_now
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from localcluster.apiserver.store import Stored
 
 JSON = "application/json"
+# Protobuf is read only; clients that prefer it name JSON after it, or take what comes.
+_WRITTEN = frozenset({JSON, "application/*", "text/plain", "*/*"})
 # Warning header: code 299 (miscellaneous persistent warning), agent unknown, quoted text. Source:
 # RFC 7234, 5.5.
 _WARNING = '299 - "{}"'
@@ -37,9 +39,38 @@ def json_object(value: Object, status: int = 200) -> web.Response:
     return json_bytes(encode(value), status)
 
 
+async def streamed(request: web.Request, pieces: Iterable[bytes]) -> web.StreamResponse:
+    """Send a JSON body piece by piece, no faster than the client reads it."""
+    response = web.StreamResponse(headers={"Content-Type": JSON})
+    try:
+        await response.prepare(request)
+        for piece in pieces:
+            await response.write(piece)
+        await response.write_eof()
+    except ConnectionResetError:
+        # The client went away; there is nobody left to tell.
+        return response
+    return response
+
+
 def failure(error: ApiError) -> web.Response:
-    """Return the response to a refused request."""
-    return json_object(error.status(), error.code)
+    """Return the response to a refused request; its advice when to retry is a header too."""
+    response = json_object(error.status(), error.code)
+    if "retryAfterSeconds" in error.details:
+        response.headers["Retry-After"] = str(error.details["retryAfterSeconds"])
+    return response
+
+
+def check_acceptable(request: web.Request) -> None:
+    """Refuse a client that reads nothing this server writes.
+
+    Raises:
+        ApiError: 406.
+    """
+    wanted = request.headers.get("Accept", "*/*")
+    types = {part.partition(";")[0].strip() for part in wanted.split(",")}
+    if request.method == "GET" and not types & _WRITTEN:
+        raise not_acceptable(sorted(_WRITTEN - {"*/*"}))
 
 
 def table_format(request: web.Request) -> IncludeObject | None:

@@ -34,8 +34,11 @@ def scaled(resource: Resource, paths: ScalePaths, obj: Object, scale: Object) ->
     """Return `obj` with the replicas that `scale` asks for.
 
     Raises:
-        ApiError: 409 when the scale's resourceVersion is stale, 422 for replicas that are no count.
+        ApiError: 400 for another kind, 409 when the scale's resourceVersion is stale, 422 for
+            replicas that are no count.
     """
+    if scale.get("kind") not in (None, "", "Scale"):
+        raise bad_request(f"the kind in the data ({scale['kind']}) is not Scale")
     metadata = scale.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise bad_request("metadata: must be an object")

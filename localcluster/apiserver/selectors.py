@@ -70,6 +70,11 @@ class Selector:
     labels: tuple[LabelRequirement, ...] = ()
     fields: tuple[FieldRequirement, ...] = ()
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is left out."""
+        return self.namespace is None and not self.labels and not self.fields
+
     def matches(self, obj: Object) -> bool:
         """Return whether `obj` is selected."""
         metadata = obj["metadata"]

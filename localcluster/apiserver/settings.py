@@ -12,6 +12,10 @@ import msgspec
 import yaml
 
 from localcluster.apiserver.authentication import AUTHENTICATED, User
+from localcluster.apiserver.faults import parse_fault
+from localcluster.apiserver.nodes import NODE_GRACE_SECONDS
+from localcluster.apiserver.persistence import read_saved
+from localcluster.apiserver.state import Options
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ class Settings:
         users: bearer token -> user.
         kubelet_token: for logs and exec.
         definitions: CustomResourceDefinitions to begin with.
+        data: the file that keeps the state between runs; None keeps none.
+        options: what the server does beyond answering.
     """
 
     address: str
@@ -41,6 +47,8 @@ class Settings:
     users: dict[str, User]
     kubelet_token: str
     definitions: tuple[Object, ...]
+    data: Path | None
+    options: Options
 
 
 def read_settings(arguments: Sequence[str]) -> Settings:
@@ -59,6 +67,14 @@ def read_settings(arguments: Sequence[str]) -> Settings:
         users=_users(options.tokens),
         kubelet_token=_text("--kubelet-token-file", options.kubelet_token_file).strip(),
         definitions=tuple(d for path in options.crd for d in _definitions(path)),
+        data=options.data,
+        options=Options(
+            saved=read_saved(options.data) if options.data else None,
+            rbac=options.rbac,
+            control=options.control,
+            faults=tuple(parse_fault(text) for text in options.fault),
+            node_grace_seconds=options.node_grace_seconds,
+        ),
     )
 
 
@@ -79,9 +95,30 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help='JSON: {token: {"username": ..., "groups": [...]}}',
     )
+    parser.add_argument("--data", type=Path, help="keeps the state between runs; made if absent")
     parser.add_argument("--kubelet-token-file", type=Path, required=True, help="for logs and exec")
     parser.add_argument(
         "--crd", type=Path, action="append", default=[], help="YAML; may be given several times"
+    )
+    parser.add_argument(
+        "--rbac", action="store_true", help="decide by roles; otherwise every user may do anything"
+    )
+    parser.add_argument(
+        "--control", action="store_true", help="serve /control (faults, record of requests)"
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="a fault on purpose: action=error,verb=create,resource=pods,count=2; repeatable",
+    )
+    parser.add_argument(
+        "--node-grace-seconds",
+        type=float,
+        default=NODE_GRACE_SECONDS,
+        metavar="N",
+        help="how long a node may be silent before it counts as not ready",
     )
     return parser
 

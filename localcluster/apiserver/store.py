@@ -114,6 +114,25 @@ class Collection:
         newer.reverse()
         return newer
 
+    def at(self, version: int) -> dict[ObjectKey, Stored]:
+        """Return the objects as they were at `version`; not to be changed.
+
+        Raises:
+            ApiError: 410 when the events since then are no longer held.
+        """
+        newer = self.since(version)
+        if not newer:
+            return self.objects
+        objects = dict(self.objects)
+        for event in reversed(newer):
+            metadata = event.stored.object["metadata"]
+            key = (metadata.get("namespace", ""), metadata["name"])
+            if event.previous is None:
+                del objects[key]
+            else:
+                objects[key] = event.previous
+        return objects
+
     def record(self, event: Event) -> None:
         """Keep an event and tell the listeners."""
         if len(self._history) == self._history.maxlen:
@@ -160,6 +179,13 @@ class Store:
         self._record(key, Event("MODIFIED" if previous else "ADDED", stored, previous))
         return stored
 
+    def restore(self, key: CollectionKey, name: ObjectKey, obj: Object) -> None:
+        """Put an object of an earlier run, under its own version; no watch sees it come."""
+        stored = Stored(obj, int(obj["metadata"]["resourceVersion"]))
+        self.collection(key).objects[name] = stored
+        for listener in self.listeners:
+            listener(key, Event("ADDED", stored, None))
+
     def remove(self, key: CollectionKey, name: ObjectKey, last: Object) -> Stored:
         """Remove an object that exists; `last` is the state its DELETED event shows."""
         previous = self.collection(key).objects.pop(name)
@@ -172,6 +198,14 @@ class Store:
         for key, collection in self._collections.items():
             for name, stored in collection.objects.items():
                 yield key, name, stored
+
+    def copy(self) -> Store:
+        """Return the state of this moment: the same objects and version, without a history."""
+        # Stored objects never change, so the tables alone are copied.
+        made = Store(self.version, self._history_events)
+        for key, collection in self._collections.items():
+            made.collection(key).objects.update(collection.objects)
+        return made
 
     def _numbered(self, obj: Object) -> Stored:
         self.version += 1

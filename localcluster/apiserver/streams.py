@@ -22,6 +22,8 @@ from localcluster.apiserver.builtin import NODES
 from localcluster.apiserver.objects import dig
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from localcluster.apiserver.objects import Object
     from localcluster.apiserver.requests import Target
     from localcluster.apiserver.state import ApiServer
@@ -63,13 +65,18 @@ class Streams:
         """Answer `GET .../pods/NAME/log` with the kubelet's answer, as it comes.
 
         Raises:
-            ApiError: 400 for an unknown container or a pod without a node, 503 when the kubelet is
-                away.
+            ApiError: 400 for an unknown container, or none where there are several, 422 for a
+                number of lines or bytes that is none, 503 when the kubelet is away.
         """
         if request.method != "GET":
             raise errors.method_not_allowed()
+        _check_log_options(request.query, target.name)
         pod = self._server.verbs.get(target.resource, (target.namespace, target.name)).object
         query = [(name, request.query[name]) for name in _LOG_OPTIONS if name in request.query]
+        if not pod["spec"].get("nodeName"):
+            # Nothing runs yet, so nothing was said yet.
+            _container(pod, request)
+            return web.Response(status=204)
         url = self._url("containerLogs", pod, request).with_query(query)
         try:
             upstream = await self._session.get(url, headers=self._headers())
@@ -117,9 +124,7 @@ class Streams:
     def _url(self, verb: str, pod: Object, request: web.Request) -> URL:
         """Return the kubelet's URL for a container of a pod."""
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        container = request.query.get("container") or pods.default_container(pod)
-        if container not in pods.container_names(pod):
-            raise errors.bad_request(f"container {container} is not valid for pod {name}")
+        container = _container(pod, request)
         node_name = pod["spec"].get("nodeName")
         if not node_name:
             raise errors.bad_request(f"pod {name} does not have a host assigned")
@@ -141,6 +146,42 @@ def session() -> aiohttp.ClientSession:
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
     # A followed log and an open terminal each hold a connection: no limit may starve the next.
     return aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
+
+
+def _check_log_options(query: Mapping[str, str], name: str) -> None:
+    # Source: k8s.io/kubernetes pkg/apis/core/validation/validation.go (ValidatePodLogOptions)
+    causes = []
+    for option, least in (("tailLines", 0), ("limitBytes", 1), ("sinceSeconds", 1)):
+        given = query.get(option, "")
+        try:
+            number = int(given or least)
+        except ValueError as error:
+            raise errors.bad_request(f"{option}: {given!r} is not a whole number") from error
+        if number < least:
+            why = f"must be greater than or equal to {least}"
+            causes.append(errors.invalid_value(option, number, why))
+    if causes:
+        raise errors.invalid("", "PodLogOptions", name, causes)
+
+
+def _container(pod: Object, request: web.Request) -> str:
+    """Return the container that a request names, or the only one.
+
+    NB: the annotation of a default container is for kubectl, which asks for it by name.
+    """
+    name, known = pod["metadata"]["name"], pods.container_names(pod)
+    container = request.query.get("container", "")
+    if not container:
+        own = [each["name"] for each in pod["spec"]["containers"]]
+        if len(own) > 1:
+            choices = " ".join(known)
+            raise errors.bad_request(
+                f"a container name must be specified for pod {name}, choose one of: [{choices}]"
+            )
+        (container,) = own
+    if container not in known:
+        raise errors.bad_request(f"container {container} is not valid for pod {name}")
+    return container
 
 
 async def _forward_body(

@@ -1,8 +1,8 @@
 """Validation against a structural schema, reported in the words of the real API server. Pure.
 
 The JSON-schema library finds what is wrong; this module translates the schema into plain JSON
-Schema first and each finding into a `Cause` afterwards. What JSON Schema cannot say (lists that are
-sets or maps) is checked here.
+Schema first and each finding into a `Cause` afterwards. What JSON Schema cannot say is checked
+after it: lists that are sets or maps here, the CEL rules in cel_rules.py.
 
 Source: k8s.io/apiextensions-apiserver pkg/apiserver/validation (causes) and go-openapi/errors
 (messages).
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jsonschema_rs
 
+from localcluster.apiserver import cel_rules
 from localcluster.apiserver.errors import (
     Cause,
     duplicate,
     invalid_value,
     required,
+    shown,
     unsupported_value,
 )
 from localcluster.apiserver.objects import Object, encode
@@ -57,11 +59,35 @@ Sentence: TypeAlias = "Callable[[Any, object], str]"
 _INT32 = (-(2**31), 2**31 - 1)
 
 
-class Validator:
-    """A structural schema, compiled once per served version."""
+# Findings after which rules would see values of the wrong shape.
+_BLOCKING = frozenset(
+    {"FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"}
+)
+_RULES_SKIPPED = Cause(
+    "FieldValueInvalid",
+    "<nil>",
+    'Invalid value: "null": some validation rules were not checked because the object was '
+    "invalid; correct the existing errors to complete validation",
+)
 
-    def __init__(self, schema: Schema) -> None:
+
+class Validator:
+    """A structural schema and its rules, compiled once per served version.
+
+    Args:
+        schema: structural.
+        path: of the schema in its definition, for `rule_causes`.
+
+    Attributes:
+        rule_causes: what is wrong with rules that do not compile.
+
+    Raises:
+        ValueError: something in the schema that the library cannot compile.
+    """
+
+    def __init__(self, schema: Schema, path: str = "openAPIV3Schema") -> None:
         self._schema = schema
+        self._rules, self.rule_causes = cel_rules.compile_rules(schema, path)
         # RegexOptions is the linear-time engine: the dialect of Go's RE2, without look-around.
         self._compiled = jsonschema_rs.Draft4Validator(
             plain(schema),
@@ -70,10 +96,16 @@ class Validator:
             pattern_options=jsonschema_rs.RegexOptions(),
         )
 
-    def causes(self, obj: Object) -> list[Cause]:
-        """Return everything wrong with `obj`; empty when it is valid."""
+    def causes(self, obj: Object, old: Object | None = None) -> list[Cause]:
+        """Return everything wrong with `obj`, or with the change from `old`; empty when valid."""
         found = [_cause(error) for error in self._compiled.iter_errors(obj)]
         found += _list_causes(self._schema, obj, "")
+        if self._rules is not None:
+            if any(cause.type in _BLOCKING for cause in found):
+                found.append(_RULES_SKIPPED)
+            else:
+                before = cel_rules.ABSENT if old is None else old
+                found += cel_rules.check(self._rules, obj, before)
         return list(dict.fromkeys(found))
 
 
@@ -129,7 +161,13 @@ def _cause(error: jsonschema_rs.ValidationError) -> Cause:
         return Cause(
             "FieldValueTooLong", path, f"Too long: may not be more than {kind.limit} bytes"
         )
-    if name == "maxItems":
+    if name == "format":
+        # To the real server a format is a finer type.
+        why = f"{path} in body must be of type {kind.format}: {shown(error.instance)}"
+        return Cause(
+            "FieldValueTypeInvalid", path, f"Invalid value: {shown(error.instance)}: {why}"
+        )
+    if name in ("maxItems", "maxProperties"):
         count, limit = _length(error.instance), kind.limit
         return Cause(
             "FieldValueTooMany", path, f"Too many: {count}: must have at most {limit} items"
@@ -147,7 +185,7 @@ def _cause(error: jsonschema_rs.ValidationError) -> Cause:
 
 
 def _length(value: object) -> int:
-    return len(value) if isinstance(value, list) else 0
+    return len(value) if isinstance(value, list | dict) else 0
 
 
 def _type_cause(path: str, types: list[str], value: object) -> Cause:
@@ -185,11 +223,9 @@ _SENTENCES: dict[str, Sentence] = {
     "multipleOf": lambda kind, _: f"should be a multiple of {kind.multiple_of}",
     "minLength": lambda kind, _: f"should be at least {kind.limit} chars long",
     "pattern": lambda kind, _: f"should match '{kind.pattern}'",
-    "format": lambda kind, value: f"must be of type {kind.format}: {encode(value).decode()}",
     "minItems": lambda kind, _: f"should have at least {kind.limit} items",
     "uniqueItems": lambda _kind, _value: "shouldn't contain duplicates",
     "minProperties": lambda kind, _: f"should have at least {kind.limit} properties",
-    "maxProperties": lambda kind, _: f"should have at most {kind.limit} properties",
 }
 
 

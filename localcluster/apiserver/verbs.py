@@ -15,12 +15,21 @@ from __future__ import annotations
 import secrets
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from localcluster.apiserver import admission, deletion, errors, metadata, pods
+from localcluster.apiserver import (
+    admission,
+    deletion,
+    errors,
+    metadata,
+    ownership,
+    pods,
+    write_rules,
+)
 from localcluster.apiserver.objects import Object, dig, fresh, timestamp, with_metadata
 from localcluster.apiserver.patch import apply_patch, check_media_type
 from localcluster.apiserver.store import ObjectKey, Store, Stored
+from localcluster.apiserver.write_rules import WriteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,22 +41,6 @@ if TYPE_CHECKING:
 # Without vowels and look-alikes, so that a generated name spells no word (k8s.io/apimachinery
 # pkg/util/rand).
 _NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-_SERVER_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
-_NAME_FIELDS = ("name", "namespace")
-
-
-@dataclass(frozen=True, slots=True)
-class WriteOptions:
-    """Options of create, update and patch.
-
-    Args:
-        dry_run: do everything but store.
-        field_validation: Strict refuses unknown fields, Warn names them in a Warning header, Ignore
-            drops them.
-    """
-
-    dry_run: bool = False
-    field_validation: str = "Warn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +91,17 @@ class Verbs:
             options: of the write.
 
         Raises:
-            ApiError: 400, 403, 404 (no such namespace), 409 AlreadyExists, 422.
+            ApiError: 400, 403, 404 (no such namespace), 409 AlreadyExists, 422, 500 (a version).
         """
-        _check_type(resource, obj)
-        meta = _metadata_of(obj)
+        write_rules.check_type(resource, obj)
+        meta = write_rules.metadata_of(obj)
         if meta.get("resourceVersion"):
-            raise errors.bad_request("resourceVersion should not be set on objects to be created")
-        _check_namespace(meta, namespace)
+            raise errors.version_at_creation()
+        write_rules.check_namespace(meta, namespace)
         if not meta.get("name") and meta.get("generateName"):
             suffix = "".join(secrets.choice(_NAME_ALPHABET) for _ in range(5))
             meta["name"] = f"{meta['generateName']}{suffix}"
-        for name in _SERVER_FIELDS:
+        for name in write_rules.SERVER_FIELDS:
             meta.pop(name, None)
         meta["uid"] = str(uuid.uuid4())
         meta["creationTimestamp"] = timestamp(self.now())
@@ -118,8 +111,10 @@ class Verbs:
             meta["generation"] = 1
         if "status" in resource.subresources and not resource.status_at_creation:
             obj.pop("status", None)
-        warnings = _complete(resource, obj, options)
+        managers = ownership.prior(None, meta, "")
+        warnings = write_rules.decode(resource, obj, options)
         self._validate(resource, obj, None)
+        meta["managedFields"] = self._managed(resource, managers, ({}, obj), options)
         admission.admit_creation(self.store, resource, obj)
         key = (namespace, meta["name"])
         if self.store.get(resource.collection, key):
@@ -146,27 +141,35 @@ class Verbs:
         Raises:
             ApiError: 400, 404, 409 Conflict, 422.
         """
-        _check_type(resource, obj)
+        write_rules.check_type(resource, obj)
+        meta = write_rules.metadata_of(obj)
+        if self.store.get(resource.collection, key) is None:
+            write_rules.check_absent(resource, key[1], meta)
         current = self.get(resource, key)
-        meta = _metadata_of(obj)
-        _check_namespace(meta, key[0])
+        write_rules.check_namespace(meta, key[0])
         if meta.setdefault("name", key[1]) != key[1]:
             raise errors.bad_request(
                 f"the name of the object ({meta['name']}) does not match "
                 f"the name on the URL ({key[1]})"
             )
-        _check_current(resource, current.object, meta)
-        desired = _split(resource, current.object, obj, subresource)
-        warnings = _complete(resource, desired, options)
-        desired = _keep_server_fields(current.object, desired)
+        write_rules.check_current(resource, current.object, meta)
+        managers = ownership.prior(current.object["metadata"], meta, subresource)
+        part = write_rules.writable(resource, obj, subresource)
+        warnings = write_rules.decode(resource, part, options)
+        desired = write_rules.joined(resource, current.object, part, subresource)
+        fields = options.managed_fields
+        if fields is None:
+            fields = ownership.written(managers)
+        desired = write_rules.keep_server_fields(current.object, desired, fields)
         if desired == current.object:
             return Written(current, warnings)
         self._validate(resource, desired, current.object)
-        if resource.has_generation and _specified(resource, desired) != _specified(
-            resource, current.object
-        ):
+        if write_rules.is_new_generation(resource, current.object, desired):
             generation = current.object["metadata"].get("generation", 0) + 1
             desired = with_metadata(desired, generation=generation)
+        live = current.presented(resource.api_version)
+        fields = self._managed(resource, managers, (live, desired), options, subresource)
+        desired = with_metadata(desired, managedFields=fields or None)
         return Written(self._put(resource, key, desired, options), warnings)
 
     def patch(
@@ -193,18 +196,23 @@ class Verbs:
         check_media_type(resource, patch[0])
         current = self.get(resource, key).presented(resource.api_version)
         patched = apply_patch(resource, current, *patch)
-        return self.replace(resource, key, patched, options, subresource)
+        write_rules.check_same_uid(resource, current, patched)
+        # It may share parts with the stored object, and `replace` changes what it gets.
+        part = fresh(write_rules.writable(resource, patched, subresource))
+        return self.replace(resource, key, part, options, subresource)
 
     def bind(self, resource: Resource, key: ObjectKey, binding: Object) -> None:
         """Assign a pod to a node (`pods/binding`).
 
         Raises:
-            ApiError: 404, 409 when the pod has a node already or is being deleted, 422 without a
-                node.
+            ApiError: 404, 409 when the pod has a node already, is being deleted or has another uid,
+                422 without a node.
         """
         if not dig(binding, "target", "name"):
             raise errors.invalid("", "Binding", key[1], [errors.required("target.name")])
-        pod = pods.bound(self.get(resource, key).object, binding, self.now())
+        current = self.get(resource, key).object
+        write_rules.check_current(resource, current, write_rules.metadata_of(binding))
+        pod = pods.bound(current, binding, self.now())
         self.store.put(resource.collection, key, pod)
 
     def change_metadata(self, resource: Resource, key: ObjectKey, **changes: object) -> None:
@@ -237,6 +245,20 @@ class Verbs:
             return self.store.remove(resource.collection, key, current.object), True
         return self.store.put(resource.collection, key, marked), False
 
+    def _managed(
+        self,
+        resource: Resource,
+        managers: ownership.Managers,
+        change: tuple[Object, Object],
+        options: WriteOptions,
+        subresource: str = "",
+    ) -> list[Object]:
+        """Return managedFields after the change from one object to another."""
+        if options.managed_fields is not None:
+            return options.managed_fields
+        manager = ownership.Manager(options.manager, "Update", resource.api_version, subresource)
+        return ownership.updated(resource, managers, *change, (manager, timestamp(self.now())))
+
     def _put(
         self, resource: Resource, key: ObjectKey, obj: Object, options: WriteOptions
     ) -> Stored:
@@ -256,111 +278,7 @@ class Verbs:
             causes += resource.name_causes(meta["name"])
         causes += metadata.causes(meta)
         if old is not None:
-            causes += _finalizer_causes(meta, old["metadata"])
+            causes += write_rules.finalizer_causes(meta, old["metadata"])
         causes += resource.validate(obj, old)
         if causes:
             raise errors.invalid(resource.group, resource.kind, meta.get("name", ""), causes)
-
-
-def _check_type(resource: Resource, obj: Any) -> None:
-    if not isinstance(obj, dict):
-        raise errors.bad_request("the body of the request is not a JSON object")
-    for field, expected in (("apiVersion", resource.api_version), ("kind", resource.kind)):
-        # Typed clients leave both out for built-in kinds; for a custom resource they are the only
-        # type.
-        if not obj.get(field) and not resource.custom:
-            obj[field] = expected
-        if obj.get(field) != expected:
-            given = obj.get(field) or "none"
-            raise errors.bad_request(
-                f"the {field} in the data ({given}) does not match "
-                f"the expected {field} ({expected})"
-            )
-
-
-def _metadata_of(obj: Object) -> Object:
-    meta = obj.setdefault("metadata", {})
-    if not isinstance(meta, dict):
-        raise errors.bad_request("metadata: must be an object")
-    for name in ("name", "generateName", "namespace", "uid", "resourceVersion"):
-        if not isinstance(meta.get(name) or "", str):
-            raise errors.bad_request(f"metadata.{name}: must be a string")
-    return meta
-
-
-def _check_namespace(meta: Object, namespace: str) -> None:
-    if meta.get("namespace") not in (None, "", namespace):
-        raise errors.bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )
-
-
-def _check_current(resource: Resource, current: Object, meta: Object) -> None:
-    """Raise 409 when the client decided on another version, or on another object of this name."""
-    actual = current["metadata"]
-    if resource.custom and not meta.get("resourceVersion"):
-        cause = errors.invalid_value(
-            "metadata.resourceVersion", 0, "must be specified for an update"
-        )
-        raise errors.invalid(resource.group, resource.kind, actual["name"], [cause])
-    if meta.get("resourceVersion") not in (None, "", actual["resourceVersion"]):
-        raise errors.modified(resource.group, resource.plural, actual["name"])
-    if meta.get("uid") not in (None, "", actual["uid"]):
-        why = (
-            f"Precondition failed: UID in precondition: {meta['uid']}, "
-            f"UID in object meta: {actual['uid']}"
-        )
-        raise errors.conflict(resource.group, resource.plural, actual["name"], why)
-
-
-def _split(resource: Resource, current: Object, obj: Object, subresource: str) -> Object:
-    """Return `obj` with what this endpoint does not write taken from `current`."""
-    if "status" not in resource.subresources:
-        return obj
-    outside, inside = (current, obj) if subresource == "status" else (obj, current)
-    merged = {key: value for key, value in outside.items() if key != "status"}
-    if "status" in inside:
-        merged["status"] = inside["status"]
-    # `complete` works in place, and part of this is the stored object.
-    return fresh(merged)
-
-
-def _keep_server_fields(current: Object, desired: Object) -> Object:
-    kept = {name: current["metadata"].get(name) for name in (*_SERVER_FIELDS, "generation")}
-    names = {name: current["metadata"].get(name) for name in _NAME_FIELDS}
-    version = current["metadata"]["resourceVersion"]
-    updated = with_metadata(desired, **kept, **names, resourceVersion=version)
-    return {**updated, "apiVersion": current["apiVersion"]}
-
-
-def _complete(resource: Resource, obj: Object, options: WriteOptions) -> tuple[str, ...]:
-    """Prune and default in place; refuse or return the unknown fields as the options say."""
-    unknown = [f'unknown field "{path}"' for path in metadata.complete(obj["metadata"])]
-    unknown += [f'unknown field "{path}"' for path in resource.complete(obj)]
-    if unknown and options.field_validation == "Strict":
-        raise errors.bad_request(
-            f'{resource.kind} in version "{resource.version}" '
-            f"cannot be handled as a {resource.kind}: "
-            f"strict decoding error: {', '.join(unknown)}"
-        )
-    return tuple(unknown) if options.field_validation == "Warn" else ()
-
-
-def _specified(resource: Resource, obj: Object) -> Object:
-    """Return the part of an object whose changes count as a new generation."""
-    ignored = {"metadata", "apiVersion"}
-    if "status" in resource.subresources:
-        ignored.add("status")
-    return {key: value for key, value in obj.items() if key not in ignored}
-
-
-def _finalizer_causes(meta: Object, old: Object) -> list[errors.Cause]:
-    if not old.get("deletionTimestamp"):
-        return []
-    known = old.get("finalizers") or []
-    added = [name for name in meta.get("finalizers") or [] if name not in known]
-    why = (
-        "no new finalizers can be added if the object is being deleted, "
-        f"found new finalizers {added}"
-    )
-    return [errors.forbidden_field("metadata.finalizers", why)] if added else []

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from localcluster.apiserver.errors import ApiError
-from localcluster.apiserver.objects import Object, encode
-from localcluster.apiserver.store import HISTORY_EVENTS, watch_line
+from localcluster.apiserver.objects import Object, encode, with_metadata
+from localcluster.apiserver.store import HISTORY_EVENTS, Stored, watch_line
 from localcluster.apiserver.tables import IncludeObject, bookmark_table, table
 
 if TYPE_CHECKING:
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from localcluster.apiserver.requests import ListOptions
     from localcluster.apiserver.resources import Resource
     from localcluster.apiserver.selectors import Selector
-    from localcluster.apiserver.store import Event, EventType, Store, Stored
+    from localcluster.apiserver.store import Event, EventType, Store
 
 # client-go expects a bookmark about every minute.
 BOOKMARK_SECONDS = 60.0
 # The real server ends a watch between 30 and 60 minutes; clients watch again from where they are.
 DEFAULT_TIMEOUT_SECONDS = 1800.0
+# A lone event is sent at once. When they come faster than this they travel together: a system call
+# and a TLS record per event and watcher cost more than all else at a thousand events a second.
+PIECE_SECONDS = 0.02
 # As many as the history holds: who is further behind could not resume either.
 QUEUE_EVENTS = HISTORY_EVENTS
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
@@ -61,6 +64,7 @@ class Watch:
         resource: whose collection.
         options: where it starts and what it selects.
         form: how events are written.
+        held: whether it has to be silent now; `wake` after it changes.
     """
 
     def __init__(
@@ -69,20 +73,26 @@ class Watch:
         resource: Resource,
         options: ListOptions,
         form: Format,
+        held: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._resource = resource
         self._options = options
         self._form = form
+        self._held = held
         self._closed = False
         self._queue: deque[Event] = deque()
         self._ready = asyncio.Event()
         self._lagging = False
+        # When the next piece may be sent without a pause.
+        self._due = 0.0
         # Whatever the stream has written contains everything up to this version.
         self._version = store.version
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield pieces of the response body, each a number of whole lines, until the watch ends."""
+        while self._held() and not self._closed:
+            await self._wait(None)
         collection = self._store.collection(self._resource.collection)
         start = self._store.version
         collection.listeners.append(self._receive)
@@ -108,7 +118,10 @@ class Watch:
             now = loop.time()
             if now >= end:
                 break
-            await self._wait(min(end, bookmark) - now)
+            # A silent watcher sends no bookmarks either, so that it has none to wake up for.
+            await self._wait((end if self._held() else min(end, bookmark)) - now)
+            if self._held():
+                continue
             chunk = b"".join(self._take())
             # The queue is empty now, so nothing this watcher should see is older than the store's
             # version.
@@ -118,9 +131,17 @@ class Watch:
                 bookmark = loop.time() + BOOKMARK_SECONDS
             if chunk:
                 yield chunk
+                await self._pace(loop.time())
 
-    async def _wait(self, seconds: float) -> None:
-        """Return when there is something to do, or after `seconds`."""
+    async def _pace(self, sent: float) -> None:
+        """Return at once after a quiet time, else when a piece is due again."""
+        due, self._due = self._due, sent + PIECE_SECONDS
+        if sent < due and not self._closed:
+            self._due = due + PIECE_SECONDS
+            await asyncio.sleep(due - sent)
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Return when there is something to do, or after `seconds`; None waits for ever."""
         try:
             async with asyncio.timeout(seconds):
                 await self._ready.wait()
@@ -131,6 +152,10 @@ class Watch:
     def close(self) -> None:
         """End the stream after what it has yielded; the server is stopping."""
         self._closed = True
+        self._ready.set()
+
+    def wake(self) -> None:
+        """Look again at what there is to do."""
         self._ready.set()
 
     def _receive(self, event: Event) -> None:
@@ -163,7 +188,9 @@ class Watch:
         shown_type = transition(self._options.selector, event)
         if shown_type is None:
             return
-        if self._form.include is None:
+        if shown_type == "DELETED" and event.type != "DELETED" and event.previous is not None:
+            yield self._encoded(shown_type, _departed(event.previous, event.stored.version))
+        elif self._form.include is None:
             yield event.line(shown_type, self._resource.api_version)
         else:
             yield self._encoded(shown_type, event.stored)
@@ -194,11 +221,18 @@ class Watch:
 
 def transition(selector: Selector, event: Event) -> EventType | None:
     """Return the event a selecting watcher sees; None if the object neither was nor is selected."""
+    if selector.is_everything:
+        return event.type
     now = event.type != "DELETED" and selector.matches(event.stored.object)
     before = event.previous is not None and selector.matches(event.previous.object)
     if now:
         return "MODIFIED" if before else "ADDED"
     return "DELETED" if before else None
+
+
+def _departed(last: Stored, version: int) -> Stored:
+    """Return the last state that a selector matched, under the version at which it left."""
+    return Stored(with_metadata(last.object, resourceVersion=str(version)), version)
 
 
 def _line(event_type: str, obj: Object) -> bytes:

@@ -11,6 +11,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import aiohttp
 
@@ -97,6 +98,7 @@ class ApiClient:
         on_list: Callable[[list[Json]], Awaitable[None]],
         on_change: Callable[[Change], Awaitable[None]],
         on_failure: Callable[[AppError], None],
+        field_selector: str = "",
     ) -> None:
         """List a collection, then watch it, for ever; list again when the watch is too old.
 
@@ -105,16 +107,18 @@ class ApiClient:
             on_list: gets every complete list.
             on_change: gets every later change.
             on_failure: gets each failure before the pause that follows it.
+            field_selector: for example `metadata.name=x`; empty for all.
         """
         version = ""
+        selector = urlencode({"fieldSelector": field_selector}) if field_selector else ""
         while True:
             try:
                 if not version:
-                    listed = await self._request("GET", path)
+                    listed = await self._request("GET", f"{path}?{selector}")
                     version = listed["metadata"]["resourceVersion"]
                     await on_list(listed["items"])
                 began = monotonic_seconds()
-                async for kind, item in self._watch(path, version):
+                async for kind, item in self._watch(f"{path}?{selector}&", version):
                     version = item["metadata"]["resourceVersion"]
                     if kind != "BOOKMARK":
                         await on_change(Change(item, gone=kind == "DELETED"))
@@ -129,8 +133,9 @@ class ApiClient:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _watch(self, path: str, version: str) -> AsyncIterator[tuple[str, Json]]:
+        """Yield the events after `version`; `path` ends where further parameters may follow."""
         query = f"watch=1&resourceVersion={version}&allowWatchBookmarks=true"
-        url = f"{self._server}{path}?{query}&timeoutSeconds={_WATCH_SECONDS}"
+        url = f"{self._server}{path}{query}&timeoutSeconds={_WATCH_SECONDS}"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_WATCH_SECONDS + 30)
         try:
             async with self._session.get(

@@ -1,21 +1,26 @@
 """One container of a pod over its restarts.
 
-Here: start, exit, restart with back-off, kill. Not here: the order of containers (pod_worker.py),
-what the pod's status says (status.py). Not pure.
+Here: start, exit, restart with back-off, a new image, kill. Not here: hooks and probes of one run
+(instance.py), the order of containers (pod_worker.py), what the pod's status says (status.py).
+Not pure.
+Source: Kubernetes documentation, "Pod Lifecycle", container restarts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
-import signal
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
+from localcluster.kubelet.deadline import Deadline
 from localcluster.kubelet.fields import ConfigurationError, Json
 from localcluster.kubelet.images import LoadedImage, UnknownImage
-from localcluster.kubelet.launcher_client import LauncherClient, LaunchError, Process
+from localcluster.kubelet.instance import Instance, Tools
+from localcluster.kubelet.last_words import termination_message
+from localcluster.kubelet.launcher_client import LaunchError
 from localcluster.kubelet.log_file import ContainerLog
 from localcluster.kubelet.status import (
     CRASH_LOOP_BACK_OFF,
@@ -29,7 +34,7 @@ from shared.clock import monotonic_seconds, utc_now
 from shared.errors import AppError, InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from localcluster.kubelet.messages import Program, StartContainer
@@ -40,7 +45,6 @@ _STABLE_SECONDS = 600
 _CONFIGURATION_RETRY_SECONDS = 2.0
 _START_ERROR_CODE = 128  # containerd's exit code of a command that cannot be executed
 _DRAIN_SECONDS = 0.5  # every writer is dead by then; what is left is in the pipe
-_LONGEST_MESSAGE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,49 +71,74 @@ class Preparer(Protocol):
         """Return what to start; raises ConfigurationError, UnknownImage, InvalidInput."""
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a container takes from its pod.
+
+    Args:
+        tools: for its instances.
+        log_folder: gets one file per instance.
+        grace_seconds: the pod's grace period, for stops that the kubelet decides on.
+        pod: name, namespace and uid in one word, for events.
+    """
+
+    tools: Tools
+    log_folder: Path
+    grace_seconds: float
+    pod: str
+
+
 class Container:
     """A container; `supervise` runs it, `state` says how it is.
 
     Args:
         spec: of the pod's spec.
         restart_policy: Always, OnFailure or Never.
-        launcher: starts processes.
-        log_folder: gets one file per instance.
-        changed: called after each change of `state`.
+        around: see there.
+        before: how an earlier kubelet left it (restarts, last end); None for a new one.
+        rests: whether it stays as it was left.
     """
 
     def __init__(
         self,
         spec: Json,
         restart_policy: str,
-        launcher: LauncherClient,
-        log_folder: Path,
-        changed: Callable[[], None],
+        around: Surroundings,
+        before: ContainerState | None = None,
+        *,
+        rests: bool = False,
     ) -> None:
         self.spec = spec
         self.name: str = spec["name"]
-        self.process: Process | None = None
-        self.program: Program | None = None
         self.log: ContainerLog | None = None
         self.previous_log: ContainerLog | None = None
-        self.started = asyncio.Event()
+        self.attempted = asyncio.Event()  # the first start is over, well or not
+        self.started = asyncio.Event()  # an instance has passed its startup probe
         self._policy = restart_policy
-        self._launcher = launcher
-        self._log_folder = log_folder
-        self._changed = changed
+        self._tools = around.tools._replace(changed=self._on_change)
+        self._around = around
+        self._instance: Instance | None = None
         self._now: Waiting | Running | Terminated = Waiting("PodInitializing")
-        self._last: Terminated | None = None
-        self._instances = 0
-        self._id = ""
-        self._image_id = ""
+        self._last = before.last if before else None
+        if before is not None and rests:
+            self._now, self._last = before.state, None
+        self._instances = before.restart_count + 1 if before else 0  # started so far
+        self._failures = 0
+        self._new_image = asyncio.Event()
+        self._id = before.container_id if before else ""
+        self._image_id = before.image_id if before else ""
         self._termination_log: Path | None = None
 
     @property
     def state(self) -> ContainerState:
         """How the container is now."""
+        now = self._now
+        if isinstance(now, Running) and self._instance is not None:
+            probes = self._instance.probes
+            now = replace(now, is_started=probes.is_started, is_ready=probes.is_ready)
         return ContainerState(
             name=self.name,
-            state=self._now,
+            state=now,
             last=self._last,
             restart_count=max(0, self._instances - 1),
             has_run=self.started.is_set(),
@@ -118,41 +147,64 @@ class Container:
             image_id=self._image_id,
         )
 
+    @property
+    def instance(self) -> Instance | None:
+        """What runs now; None between two runs."""
+        return self._instance
+
+    def update(self, spec: Json) -> None:
+        """Take over a changed spec; a new image restarts the container, and only that does."""
+        if spec["image"] != self.spec["image"]:
+            self._new_image.set()
+        self.spec = spec
+
     def wait_because(self, reason: str, message: str = "") -> None:
         """Show why the container does not run yet."""
         waiting = Waiting(reason, message)
         if waiting != self._now:
             self._now = waiting
-            self._changed()
+            self._tools.changed()
 
     async def supervise(self, prepare: Preparer) -> int:
         """Run the container until its restart policy lets it rest; return its last exit code."""
-        failures = 0
+        if isinstance(self._now, Terminated):
+            self.attempted.set()
+            return self._now.exit_code
         while True:
             began = monotonic_seconds()
             code = await self._run_once(prepare)
+            self.attempted.set()
+            if self._new_image.is_set():
+                self._failures = 0  # the back-off was for the image before
+                continue
             if self._policy == "Never" or (self._policy == "OnFailure" and code == 0):
                 return code
-            failures = 1 if monotonic_seconds() - began >= _STABLE_SECONDS else failures + 1
-            if failures > 1:
-                seconds = _BACK_OFF.ceiling_seconds(failures - 1)
-                message = f"back-off {seconds:.0f}s restarting failed container={self.name}"
-                if isinstance(self._now, Terminated):
-                    self._last = self._now
-                self.wait_because(CRASH_LOOP_BACK_OFF, message)
-                await asyncio.sleep(seconds)
+            stable = monotonic_seconds() - began >= _STABLE_SECONDS
+            self._failures = 1 if stable else self._failures + 1
+            if self._failures > 1:
+                await self._back_off()
+
+    async def stop(
+        self, deadline: Deadline, why: str, after: Iterable[asyncio.Future[None]] = ()
+    ) -> None:
+        """End the container within the grace period; nothing of it runs afterwards.
+
+        Args:
+            deadline: end of the grace period.
+            why: for the event.
+            after: the ends of those that need this container until they have stopped.
+        """
+        if self._instance is not None:
+            await self._instance.stop(deadline, why, after)
+        await self.kill()
 
     async def kill(self) -> None:
         """SIGKILL every process of the container and record its end."""
-        if self.process is None:
+        if self._instance is None:
             return
-        await self._launcher.kill_container(self.process.mount_namespace)
-        await self._record_exit(await self.process.wait())
-
-    async def terminate(self) -> None:
-        """Ask the main process to end."""
-        if self.process is not None:
-            await self._launcher.signal(self.process, signal.SIGTERM)
+        process = self._instance.process
+        await self._tools.launcher.kill_container(process)
+        await self._record_exit(await process.wait())
 
     def close(self) -> None:
         """Give up descriptors; the processes are gone."""
@@ -160,84 +212,137 @@ class Container:
             if log is not None:
                 log.close_now()
 
+    async def _back_off(self) -> None:
+        """Wait before the next start, but not after the image has changed."""
+        seconds = _BACK_OFF.ceiling_seconds(self._failures - 1)
+        if isinstance(self._now, Terminated):
+            self._last = self._now
+        pod = self._around.pod
+        message = f"back-off {seconds:.0f}s restarting failed container={self.name} pod={pod}"
+        self.wait_because(CRASH_LOOP_BACK_OFF, message)
+        told = f"Back-off restarting failed container {self.name} in pod {pod}"
+        self._tools.record("Warning", "BackOff", told)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._new_image.wait()
+
     async def _run_once(self, prepare: Preparer) -> int:
         prepared = await self._prepare(prepare)
-        began = utc_now()
         if isinstance(self._now, Terminated):
             self._last = self._now
         self._new_instance(prepared)
         try:
-            await self._start(prepared)
+            instance = await self._start(prepared)
         except LaunchError as failure:
-            message = f"failed to create container process: {failure}"
-            self._now = Terminated(
-                _START_ERROR_CODE, "StartError", message, began, utc_now(), self._id
-            )
-            self._changed()
-            return _START_ERROR_CODE
-        process = self.process
-        if process is None:  # pragma: no cover - _start either sets it or raises
-            raise LaunchError("no process")
-        code = await process.wait()
+            return self._record_start_error(failure)
+        async with asyncio.TaskGroup() as tasks:
+            attending = tasks.create_task(self._attend(instance))
+            code = await instance.process.wait()
+            attending.cancel()
         # What the main process left behind belongs to this instance and must not meet the next.
-        await self._launcher.kill_container(process.mount_namespace)
+        await self._tools.launcher.kill_container(instance.process)
         return await self._record_exit(code)
 
     async def _prepare(self, prepare: Preparer) -> Prepared:
         while True:
+            image = self.spec["image"]
+            self._new_image.clear()
             try:
-                return await prepare(self.spec)
+                prepared = await prepare(self.spec)
             except UnknownImage as error:
-                self.wait_because("ErrImageNeverPull", str(error))
+                self._refuse("ErrImageNeverPull", str(error), "ErrImageNeverPull")
             except InvalidInput as error:
-                self.wait_because("InvalidImage", error.message)
+                self._refuse("InvalidImage", error.message, "Failed")
             except (ConfigurationError, AppError, OSError) as error:
-                self.wait_because("CreateContainerConfigError", str(error))
-            await asyncio.sleep(_CONFIGURATION_RETRY_SECONDS)
+                self._refuse("CreateContainerConfigError", str(error), "Failed")
+            else:
+                present = f'Container image "{image}" already present on machine'
+                self._tools.record("Normal", "Pulled", present)
+                return prepared
+            self.attempted.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CONFIGURATION_RETRY_SECONDS):
+                    await self._new_image.wait()
+
+    def _refuse(self, reason: str, message: str, event: str) -> None:
+        self.wait_because(reason, message)
+        told = message if event == reason else f"Error: {message}"
+        self._tools.record("Warning", event, told)
 
     def _new_instance(self, prepared: Prepared) -> None:
         if self.previous_log is not None:
             self.previous_log.remove()
         self.previous_log = self.log
-        self.log = ContainerLog(self._log_folder / f"{self._instances}.log")
+        self.log = ContainerLog(self._around.log_folder / f"{self._instances}.log")
         self._instances += 1
         self._id = f"gamekeeper://{secrets.token_hex(32)}"
         self._image_id = str(prepared.image.folder)
         self._termination_log = prepared.termination_log
-        self.program = prepared.program
 
-    async def _start(self, prepared: Prepared) -> None:
+    async def _start(self, prepared: Prepared) -> Instance:
         if self.log is None:  # pragma: no cover - _new_instance made it
             raise LaunchError("no log")
+        self._tools.record("Normal", "Created", f"Created container: {self.name}")
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         stdio = [null, self.log.attach("stdout"), self.log.attach("stderr")]
         try:
-            self.process = await self._launcher.start_container(prepared.request, stdio)
+            process = await self._tools.launcher.start_container(prepared.request, stdio)
         finally:
             for descriptor in stdio:
                 os.close(descriptor)
-        self._now = Running(utc_now())
-        self.started.set()
-        self._changed()
+        self._instance = Instance(self.spec, process, prepared.program, self._tools)
+        self._tools.record("Normal", "Started", f"Started container {self.name}")
+        return self._instance
+
+    async def _attend(self, instance: Instance) -> None:
+        """Look after a running instance; stop it when a hook, a probe or a new image asks."""
+        seconds = self._around.grace_seconds
+        if await instance.run_post_start():
+            self._now = Running(instance.started_at)
+            self._on_change()
+            self.attempted.set()
+            async with asyncio.TaskGroup() as tasks:
+                probing = tasks.create_task(instance.watch())
+                changing = tasks.create_task(self._new_image.wait())
+                ends: list[asyncio.Future[Any]] = [probing, changing]
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                why = f"Container {self.name} definition changed, will be restarted"
+                if probing.done():
+                    failure = probing.result()
+                    why, own = failure.message, failure.grace_seconds
+                    seconds = seconds if own is None else own
+                probing.cancel()
+                changing.cancel()
+        else:
+            why = "FailedPostStartHook"
+        await instance.stop(Deadline(seconds), why)
+        await self._tools.launcher.kill_container(instance.process)
+
+    def _on_change(self) -> None:
+        instance = self._instance
+        if isinstance(self._now, Running) and instance and instance.probes.is_started:
+            self.started.set()
+        self._around.tools.changed()
+
+    def _record_start_error(self, failure: LaunchError) -> int:
+        message = f"failed to create container process: {failure}"
+        now = utc_now()
+        self._now = Terminated(_START_ERROR_CODE, "StartError", message, now, now, self._id)
+        self._tools.record("Warning", "Failed", f"Error: {message}")
+        self._on_change()
+        return _START_ERROR_CODE
 
     async def _record_exit(self, code: int) -> int:
-        """Turn Running into Terminated, once; return the exit code as a shell shows it."""
+        """Turn the instance into Terminated, once; return the exit code as a shell shows it."""
         shown = code if code >= 0 else 128 - code
         if self.log is not None:
             await self.log.close(_DRAIN_SECONDS)
-        if isinstance(self._now, Running):
-            self.process = None
+        instance, self._instance = self._instance, None
+        if instance is not None:
             reason = "Completed" if code == 0 else "Error"
-            message = _termination_message(self._termination_log)
-            self._now = Terminated(
-                shown, reason, message, self._now.started_at, utc_now(), self._id
+            message = await termination_message(
+                self.spec, self._termination_log, self.log, failed=code != 0
             )
-            self._changed()
+            self._now = Terminated(shown, reason, message, instance.started_at, utc_now(), self._id)
+            self._on_change()
         return shown
-
-
-def _termination_message(file: Path | None) -> str:
-    if file is None or not file.exists():
-        return ""
-    with file.open("rb") as content:
-        return content.read(_LONGEST_MESSAGE).decode(errors="replace")

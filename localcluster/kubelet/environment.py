@@ -16,6 +16,7 @@ from localcluster.kubelet.fields import (
     References,
     decode_secret,
     field_value,
+    resource_value,
 )
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ def declared_environment(
     for source in container.get("envFrom", []):
         variables.update(_all_of(source, references))
     for variable in container.get("env", []):
+        reference = variable.get("valueFrom", {}).get("resourceFieldRef")
+        if reference is not None:
+            variables[variable["name"]] = resource_value(
+                reference, container.get("name", ""), facts
+            )
+            continue
         value = _value(variable, variables, facts, references)
         if value is not None:
             variables[variable["name"]] = value
@@ -116,7 +123,7 @@ def _value(
         return None if value is None else _decode(reference["name"], reference["key"], value)
     raise ConfigurationError(
         f"env {variable['name']}: valueFrom {', '.join(source)} is not supported by the local "
-        "kubelet; use value, fieldRef, configMapKeyRef or secretKeyRef"
+        "kubelet; use value, fieldRef, resourceFieldRef, configMapKeyRef or secretKeyRef"
     )
 
 

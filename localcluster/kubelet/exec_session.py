@@ -92,10 +92,11 @@ class ExecSession:
         self, container: Container, options: ExecOptions
     ) -> tuple[Process, dict[int, int]]:
         """Return the process, and the descriptors to read with their channels."""
-        if container.process is None or container.program is None:
+        instance = container.instance
+        if instance is None:
             raise LaunchError(f"container {container.name} is not running")
-        main = container.process.pid
-        program = container.program._replace(argv=options.command, terminal=options.terminal)
+        main = instance.process.pid
+        program = instance.program._replace(argv=options.command, terminal=options.terminal)
         if not options.terminal:
             return await self._start_with_pipes(Execute(main, program), options)
         environment = {"TERM": "xterm", **program.environment}

@@ -114,8 +114,10 @@ class Launcher:
                 if _is_own_child(pid):
                     os.kill(pid, signal_number)
                 self._answer({"id": number, "ok": {}})
-            case messages.KillMountNamespace(inode):
-                self._answer({"id": number, "ok": {"killed": kill_mount_namespace(inode)}})
+            case messages.KillMountNamespace(pod_uid, inode):
+                pod = self._sandboxes.get(pod_uid)
+                killed = kill_mount_namespace(pod, inode) if pod is not None else 0
+                self._answer({"id": number, "ok": {"killed": killed}})
             case messages.StartContainer() | messages.Execute():
                 pid = os.fork()
                 if pid == 0:
@@ -187,14 +189,21 @@ class Launcher:
             socket.send_fds(self._channel, [json.dumps(answer).encode()], descriptors or [])
 
 
-def kill_mount_namespace(inode: int) -> int:
-    """SIGKILL every process in the mount namespace with this inode; return how many there were.
+def kill_mount_namespace(pod: sandbox.Sandbox, inode: int) -> int:
+    """SIGKILL every process of a pod in the mount namespace with this inode; return how many.
 
     Sweeps until one finds nothing: a process may fork while it is looked for.
+
+    NB: the inode alone names nothing. When a container's last process ends, its number is free, and
+    the next container of any pod gets it. The PID namespace lives as long as the pod.
     """
+    try:
+        pod_inode = os.stat(f"/proc/{pod.pid}/ns/pid").st_ino
+    except OSError:
+        return 0  # pause has ended, and with it every process of the pod
     killed = 0
     for _ in range(_SWEEPS):
-        found = [pid for pid in map(int, _pids()) if _kill_in(pid, inode)]
+        found = [pid for pid in map(int, _pids()) if _kill_in(pid, pod_inode, inode)]
         if not found:
             break
         killed += len(found)
@@ -205,8 +214,8 @@ def _pids() -> list[str]:
     return [name for name in os.listdir("/proc") if name.isdigit()]
 
 
-def _kill_in(pid: int, inode: int) -> bool:
-    """Kill one process if it is in the namespace and not dead yet; a pidfd excludes pid reuse."""
+def _kill_in(pid: int, pod_inode: int, inode: int) -> bool:
+    """Kill one process if it is in both namespaces and not dead; a pidfd excludes pid reuse."""
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:
@@ -214,6 +223,8 @@ def _kill_in(pid: int, inode: int) -> bool:
     try:
         # A zombie has no namespaces any more, so a killed process is not found again.
         if os.stat(f"/proc/{pid}/ns/mnt").st_ino != inode:
+            return False
+        if os.stat(f"/proc/{pid}/ns/pid").st_ino != pod_inode:
             return False
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     except OSError:

@@ -30,12 +30,14 @@ class Process(NamedTuple):
         mount_namespace: inode of its container's mount namespace.
         terminal: master side of its pseudo-terminal, owned by the receiver; None without one.
         exited: resolves to the exit code; negative for a signal.
+        pod_uid: of its pod, for a main process.
     """
 
     pid: int
     mount_namespace: int
     terminal: int | None
     exited: asyncio.Future[int]
+    pod_uid: str = ""
 
     async def wait(self) -> int:
         """Return the exit code; a cancelled waiter leaves the exit to the others."""
@@ -69,7 +71,8 @@ class LauncherClient:
 
     async def start_container(self, start: messages.StartContainer, stdio: list[int]) -> Process:
         """Start a main process; raises LaunchError with the reason when it cannot."""
-        return await self._request_process(start, stdio)
+        started = await self._request_process(start, stdio)
+        return started._replace(pod_uid=start.pod_uid)
 
     async def execute(self, request: messages.Execute, stdio: list[int]) -> Process:
         """Start a process beside a main process; `stdio` may be empty for a terminal."""
@@ -80,9 +83,9 @@ class LauncherClient:
         if not process.exited.done():
             await self._request_end(messages.SignalProcess(process.pid, number))
 
-    async def kill_container(self, mount_namespace: int) -> None:
-        """SIGKILL every process of a container, daemonised ones too."""
-        await self._request_end(messages.KillMountNamespace(mount_namespace))
+    async def kill_container(self, main: Process) -> None:
+        """SIGKILL every process of the container of a main process, daemonised ones too."""
+        await self._request_end(messages.KillMountNamespace(main.pod_uid, main.mount_namespace))
 
     def close(self) -> None:
         """Close the channel: the launcher ends, and with it every pod."""

@@ -109,8 +109,9 @@ class SignalProcess(NamedTuple):
 
 
 class KillMountNamespace(NamedTuple):
-    """SIGKILL every process of a container, found by the inode of its mount namespace."""
+    """SIGKILL every process of a container, found by its pod and its mount namespace's inode."""
 
+    pod_uid: str
     inode: int
 
 

@@ -1,4 +1,7 @@
-"""The Node object of this machine. `build_node` and `build_node_status` are pure."""
+"""The Node object of this machine, as it is registered. The `build_` functions are pure.
+
+Not here: its lease and heartbeat (heartbeat.py).
+"""
 
 from __future__ import annotations
 
@@ -35,14 +38,15 @@ def build_node(name: str) -> Json:
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}}
 
 
+def read_capacity() -> dict[str, str]:
+    """Return what this machine has, quantities by resource."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024
+    return {"cpu": str(os.cpu_count() or 1), "memory": f"{memory}Ki", "pods": str(_MOST_PODS)}
+
+
 def build_node_status(name: str, port: int, now: datetime) -> Json:
     """Return the status of a Ready node whose logs and exec are served at `port`."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1024
-    capacity = {
-        "cpu": str(os.cpu_count() or 1),
-        "memory": f"{memory}Ki",
-        "pods": str(_MOST_PODS),
-    }
+    capacity = read_capacity()
     moment = timestamp(now)
     ready: Json = {
         "type": "Ready",

@@ -1,32 +1,41 @@
-"""Which pods this kubelet runs: binds new ones to its node and keeps one worker per pod uid.
+"""Which pods this kubelet runs: one worker per uid of a pod that is bound to its node.
 
-Here: the loop over list and watch. Not here: what a worker does (pod_worker.py). Not pure.
+Here: the loop over list and watch. Not here: what a worker does (pod_worker.py), which pods are
+bound here (binder.py). Not pure.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from localcluster.kubelet.fields import Json, PodFacts
-from localcluster.kubelet.node import HOST_IP
+from localcluster.kubelet.node import HOST_IP, read_capacity
 from localcluster.kubelet.pod_worker import PodEnvironment, PodWorker
 from localcluster.kubelet.preparation import PodFolders, Preparation
-from shared.errors import AppError, TerminalError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import aiohttp
+
     from localcluster.kubelet.addresses import Addresses
     from localcluster.kubelet.api import ApiClient, Change
+    from localcluster.kubelet.binder import Binder
+    from localcluster.kubelet.events import EventRecorder
     from localcluster.kubelet.identities import Identities
     from localcluster.kubelet.images import Images
     from localcluster.kubelet.launcher_client import LauncherClient
+    from localcluster.kubelet.references import ReferenceReader
+    from shared.errors import AppError
 
 _PODS = "/api/v1/pods"
+CLAIMS = "claims"
+"""Folder of the persistent volume claims in the state directory; it outlives the kubelet."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -42,6 +51,9 @@ class Machine:
         identities: which users exist in the pods.
         launcher: starts sandboxes and processes.
         addresses: of the pods.
+        probing: for HTTP probes and hooks.
+        recorder: of events.
+        references: reads config maps and secrets.
     """
 
     node_name: str
@@ -50,16 +62,19 @@ class Machine:
     identities: Identities
     launcher: LauncherClient
     addresses: Addresses
+    probing: aiohttp.ClientSession
+    recorder: EventRecorder
+    references: ReferenceReader
 
 
 class Pods:
     """The workers of this node's pods."""
 
-    def __init__(self, api: ApiClient, machine: Machine) -> None:
+    def __init__(self, api: ApiClient, machine: Machine, binder: Binder) -> None:
         self._api = api
         self._machine = machine
+        self._binder = binder
         self._workers: dict[str, PodWorker] = {}
-        self._binding: set[str] = set()
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
         """Return the worker of a pod that is not gone."""
@@ -87,19 +102,29 @@ class Pods:
 
     async def _on_list(self, pods: list[Json]) -> None:
         listed = {pod["metadata"]["uid"] for pod in pods}
+        self._binder.keep_only(listed)
         for uid, worker in self._workers.items():
             if uid not in listed:
                 worker.vanish()
         for pod in pods:
             self._see(pod)
+        self._sweep(listed)
 
     async def _on_change(self, change: Change) -> None:
         if not change.gone:
             self._see(change.item)
             return
-        worker = self._workers.get(change.item["metadata"]["uid"])
-        if worker is not None:
-            worker.vanish()
+        uid = change.item["metadata"]["uid"]
+        self._binder.forget(uid)
+        if uid in self._workers:
+            self._workers[uid].vanish()
+
+    def _sweep(self, listed: set[str]) -> None:
+        """Remove the folders of pods that ended while no kubelet ran."""
+        for kind in ("pods", "logs"):
+            for folder in (self._machine.state_directory / kind).iterdir():
+                if folder.name not in listed and folder.name not in self._workers:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _see(self, pod: Json) -> None:
         uid = pod["metadata"]["uid"]
@@ -109,9 +134,7 @@ class Pods:
         elif node == self._machine.node_name and not _is_over(pod):
             self._workers[uid] = worker = self._worker(pod)
             self._tasks.create_task(self._run(worker))
-        elif not node and "deletionTimestamp" not in pod["metadata"] and uid not in self._binding:
-            self._binding.add(uid)
-            self._tasks.create_task(self._bind(pod))
+        self._binder.see(pod)
 
     async def _run(self, worker: PodWorker) -> None:
         try:
@@ -120,43 +143,24 @@ class Pods:
             del self._workers[worker.uid]
             self._machine.addresses.release(worker.pod_ip)
 
-    async def _bind(self, pod: Json) -> None:
-        metadata = pod["metadata"]
-        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/binding"
-        body: Json = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": metadata["name"], "uid": metadata["uid"]},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": self._machine.node_name},
-        }
-        try:
-            await self._bind_until_accepted(path, body)
-        except TerminalError as error:
-            # Deleted or bound meanwhile: the watch says so.
-            _warn(error)
-        finally:
-            self._binding.discard(metadata["uid"])
-
-    async def _bind_until_accepted(self, path: str, body: Json) -> None:
-        while True:
-            try:
-                await self._api.create(path, body)
-            except TerminalError:
-                raise
-            except AppError as error:
-                _warn(error)
-                await asyncio.sleep(1)
-            else:
-                return
-
     def _worker(self, pod: Json) -> PodWorker:
         machine = self._machine
         uid = pod["metadata"]["uid"]
         state = machine.state_directory
-        facts = PodFacts(pod, machine.addresses.take(), HOST_IP, machine.node_name)
+        address = machine.addresses.take()
+        facts = PodFacts(pod, address, HOST_IP, machine.node_name, read_capacity())
         folders = PodFolders(state / "pods" / uid, state / "root")
-        preparation = Preparation(self._api, machine.images, machine.identities, facts, folders)
-        around = PodEnvironment(self._api, machine.launcher, preparation, state / "logs" / uid)
+        around = PodEnvironment(
+            api=self._api,
+            launcher=machine.launcher,
+            probing=machine.probing,
+            recorder=machine.recorder,
+            preparation=Preparation(
+                machine.references, machine.images, machine.identities, facts, folders
+            ),
+            log_folder=state / "logs" / uid,
+            claims=state / CLAIMS,
+        )
         return PodWorker(pod, around)
 
 

@@ -18,11 +18,12 @@ from localcluster.kubelet.fields import ConfigurationError, Json, PodFacts, Refe
 from localcluster.kubelet.messages import Bind, Program, RootFilesystem, StartContainer
 
 if TYPE_CHECKING:
-    from localcluster.kubelet.api import ApiClient
     from localcluster.kubelet.identities import Identities
     from localcluster.kubelet.images import Images, LoadedImage
+    from localcluster.kubelet.references import ReferenceReader
 
 _HOSTS = Path("/etc/hosts")
+_TERMINATION_LOG = "/dev/termination-log"  # mounted in every container by rootfs.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,14 @@ class Preparation:
     """Prepares the containers of one pod.
 
     Args:
-        api: where references are read.
+        references: reads config maps and secrets.
         images: the mapping of images.
         identities: which users exist.
         facts: the pod.
         folders: its files.
     """
 
-    api: ApiClient
+    references: ReferenceReader
     images: Images
     identities: Identities
     facts: PodFacts
@@ -83,21 +84,24 @@ class Preparation:
         references = await self.read(environment.referenced_names(container))
         program = self._program(container, image, references)
         termination_log = self.folders.termination_log(container["name"])
-        root = self._root(container, image, termination_log)
+        root = self._root(container, image, termination_log, program.environment)
         termination_log.parent.mkdir(parents=True, exist_ok=True)
         termination_log.touch()
         termination_log.chmod(0o666)  # a non-root container writes its last words there
         uid = self.facts.pod["metadata"]["uid"]
         return Prepared(StartContainer(uid, root, program), image, termination_log, program)
 
-    async def read(self, names: tuple[set[str], set[str]]) -> References:
-        """Return the config maps and secrets with these names, of the pod's namespace."""
-        base = f"/api/v1/namespaces/{self.facts.pod['metadata']['namespace']}"
-        config_maps, secret_names = names
-        return References(
-            {name: await self.api.get(f"{base}/configmaps/{name}") for name in config_maps},
-            {name: await self.api.get(f"{base}/secrets/{name}") for name in secret_names},
-        )
+    async def read(self, names: tuple[set[str], set[str]], age_seconds: float = 0.0) -> References:
+        """Return the config maps and secrets with these names, at most `age_seconds` old."""
+        namespace = self.facts.pod["metadata"]["namespace"]
+        return await self.references.read(namespace, names, age_seconds)
+
+    @property
+    def files_group(self) -> int | None:
+        """The group that owns the files of volumes (fsGroup); None where it cannot be set."""
+        security = self.facts.pod["spec"].get("securityContext") or {}
+        # Only who may give files away can; the unprivileged sandbox has no other group anyway.
+        return security.get("fsGroup") if self.identities.setgroups else None
 
     def write_hosts(self) -> None:
         """Write the pod's /etc/hosts: the host's, and the pod's own name and address."""
@@ -122,16 +126,23 @@ class Preparation:
         folder = container.get("workingDir") or described.working_directory or "/"
         return Program(argv, variables, folder, who)
 
-    def _root(self, container: Json, image: LoadedImage, termination_log: Path) -> RootFilesystem:
+    def _root(
+        self, container: Json, image: LoadedImage, termination_log: Path, variables: dict[str, str]
+    ) -> RootFilesystem:
         described = image.description
         declared = self.facts.pod["spec"].get("volumes", [])
         binds = [Bind(m.source, m.target, read_only=True) for m in described.mounts]
         for bind in binds:
             if not Path(bind.source).exists():
                 raise ConfigurationError(f"image mount {bind.source} does not exist")
-        binds += volumes.plan_binds(container, declared, self.folders.volumes)
+        mounted = volumes.plan_binds(container, declared, self.folders.volumes, variables)
+        _make_sub_paths(mounted)
+        binds += mounted
         if _HOSTS.exists():
             binds.append(Bind(str(self.folders.hosts), str(_HOSTS), read_only=True))
+        own_log = container.get("terminationMessagePath") or _TERMINATION_LOG
+        if own_log != _TERMINATION_LOG:
+            binds.append(Bind(str(termination_log), own_log, read_only=False))
         return RootFilesystem(
             mount_point=str(self.folders.mount_point),
             image_folder=str(image.folder) if described.working_directory else "",
@@ -139,3 +150,14 @@ class Preparation:
             termination_log=str(termination_log),
             binds=tuple(binds),
         )
+
+
+def _make_sub_paths(binds: tuple[Bind, ...]) -> None:
+    """Make the sub-folders that the pod mounts but that nobody has made yet, as kubelet does."""
+    for bind in binds:
+        source = Path(bind.source)
+        if not bind.read_only and not source.exists():
+            source.mkdir(parents=True)
+            source.chmod(0o777)  # like the volume around it
+        elif not source.exists():
+            raise ConfigurationError(f"volumeMounts {bind.target}: subPath does not exist")

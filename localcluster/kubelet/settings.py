@@ -18,6 +18,7 @@ from shared.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_LEASE_SECONDS = 40  # kubelet's nodeLeaseDurationSeconds
 _HOSTS_OF_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 
@@ -34,6 +35,7 @@ class Settings:
         stream_token: bearer token that callers of logs and exec present.
         node_name: of this node.
         ready_file: made once the node is Ready; None for none.
+        lease_seconds: how long the node's lease is valid; renewed four times as often.
     """
 
     server: str
@@ -44,6 +46,7 @@ class Settings:
     stream_token: str
     node_name: str
     ready_file: Path | None
+    lease_seconds: int
 
 
 def parse_arguments(arguments: Sequence[str]) -> Settings:
@@ -64,7 +67,16 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
     parser.add_argument(
         "--ready-file", type=Path, metavar="FILE", help="made once the node is Ready"
     )
+    parser.add_argument(
+        "--lease-seconds",
+        type=int,
+        default=_LEASE_SECONDS,
+        metavar="N",
+        help="how long the node's lease is valid",
+    )
     given = parser.parse_args(arguments)
+    if given.lease_seconds < 1:
+        raise InvalidInput("--lease-seconds", f"want a number >= 1, got {given.lease_seconds}")
     return Settings(
         server=given.server.rstrip("/"),
         tls=_tls(given.server, given.ca),
@@ -74,6 +86,7 @@ def parse_arguments(arguments: Sequence[str]) -> Settings:
         stream_token=_read("--stream-token-file", given.stream_token_file),
         node_name=given.node_name,
         ready_file=given.ready_file,
+        lease_seconds=given.lease_seconds,
     )
 
 

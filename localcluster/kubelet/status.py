@@ -25,9 +25,17 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Its main process runs."""
+    """Its main process runs.
+
+    Args:
+        started_at: when it was started.
+        is_started: whether its startup probe, if it has one, has succeeded.
+        is_ready: whether its readiness probe, if it has one, succeeds.
+    """
 
     started_at: datetime
+    is_started: bool = True
+    is_ready: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,7 @@ class ContainerState:
         state: now.
         last: how the instance before this one ended.
         restart_count: starts after the first.
-        has_run: whether any instance ever ran.
+        has_run: whether any instance ever ran and passed its startup probe.
         container_id: of the newest instance, with its scheme; empty before the first.
         image: as the pod names it.
         image_id: the folder it comes from; empty when not mapped.
@@ -68,6 +76,14 @@ class ContainerState:
 
 
 @dataclass(frozen=True, slots=True)
+class PodFailure:
+    """Why the kubelet ended a pod that had not ended by itself."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class PodState:
     """A pod now.
 
@@ -77,6 +93,7 @@ class PodState:
         host_ip: the node's.
         init: its init containers in order, native sidecars included.
         main: its containers in order.
+        failure: set once the kubelet has given the pod up.
     """
 
     started_at: datetime
@@ -84,6 +101,7 @@ class PodState:
     host_ip: str
     init: tuple[ContainerState, ...]
     main: tuple[ContainerState, ...]
+    failure: PodFailure | None = None
 
 
 def timestamp(moment: datetime) -> str:
@@ -102,13 +120,16 @@ def build_status(spec: Json, now_state: PodState, before: list[Json], now: datet
     Args:
         spec: of the pod.
         now_state: what runs.
-        before: the conditions so far; one that does not change keeps its transition time.
+        before: the conditions so far, those of others too; one that does not change keeps its
+            transition time, and a readiness gate is looked up here.
         now: the time of a changed condition.
     """
     sidecars = {c["name"] for c in spec.get("initContainers", []) if is_sidecar(c)}
     initialized = all(_is_initialized(c, c.name in sidecars) for c in now_state.init)
     phase = _phase(now_state, spec.get("restartPolicy", "Always"), initialized=initialized)
     conditions = _conditions(now_state, sidecars, phase, initialized=initialized)
+    gates = [gate["conditionType"] for gate in spec.get("readinessGates") or []]
+    conditions[1] = _gated(conditions[1], gates, before)
     status: Json = {
         "phase": phase,
         "conditions": _with_times(conditions, before, now),
@@ -123,6 +144,9 @@ def build_status(spec: Json, now_state: PodState, before: list[Json], now: datet
         status["initContainerStatuses"] = [
             _container(c, runs_on=c.name in sidecars) for c in now_state.init
         ]
+    if now_state.failure is not None:
+        status["reason"] = now_state.failure.reason
+        status["message"] = now_state.failure.message
     return status
 
 
@@ -134,6 +158,8 @@ def _is_initialized(container: ContainerState, sidecar: bool) -> bool:
 
 def _phase(now_state: PodState, policy: str, *, initialized: bool) -> str:
     main = now_state.main
+    if now_state.failure is not None:
+        return "Failed"
     if policy == "Never" and any(_has_failed(c) for c in now_state.init):
         return "Failed"
     never_started = [c for c in main if isinstance(c.state, Waiting) and c.last is None]
@@ -156,11 +182,13 @@ def _conditions(
     now_state: PodState, sidecars: set[str], phase: str, *, initialized: bool
 ) -> list[Json]:
     counted = [*now_state.main, *(c for c in now_state.init if c.name in sidecars)]
-    unready = [c.name for c in counted if not isinstance(c.state, Running)]
+    unready = [c.name for c in counted if not _is_ready(c)]
     if not unready:
         ready: Json = {"status": "True"}
     elif phase == "Succeeded":
         ready = {"status": "False", "reason": "PodCompleted"}
+    elif phase == "Failed":
+        ready = {"status": "False", "reason": "PodFailed"}
     else:
         names = " ".join(unready)
         message = f"containers with unready status: [{names}]"
@@ -178,6 +206,24 @@ def _conditions(
     ]
 
 
+def _is_ready(container: ContainerState) -> bool:
+    state = container.state
+    return isinstance(state, Running) and state.is_started and state.is_ready
+
+
+def _gated(ready: Json, gates: list[str], before: list[Json]) -> Json:
+    """Return the Ready condition after the pod's readiness gates: conditions that others write."""
+    known = {condition["type"]: condition["status"] for condition in before}
+    missing = [gate for gate in gates if known.get(gate) != "True"]
+    if ready["status"] != "True" or not missing:
+        return ready
+    why = "; ".join(
+        f'the status of pod readiness gate "{gate}" is not "True", but {known.get(gate, "False")}'
+        for gate in missing
+    )
+    return {"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady", "message": why}
+
+
 def _with_times(conditions: list[Json], before: list[Json], now: datetime) -> list[Json]:
     known = {condition["type"]: condition for condition in before}
     timed = []
@@ -190,15 +236,15 @@ def _with_times(conditions: list[Json], before: list[Json], now: datetime) -> li
 
 
 def _container(container: ContainerState, *, runs_on: bool) -> Json:
-    running = isinstance(container.state, Running)
+    started = isinstance(container.state, Running) and container.state.is_started
     completed = isinstance(container.state, Terminated) and container.state.exit_code == 0
     return {
         "name": container.name,
         "state": _state(container.state),
         "lastState": {} if container.last is None else _state(container.last),
         # A plain init container is ready once it has completed.
-        "ready": running if runs_on else completed,
-        "started": running,
+        "ready": _is_ready(container) if runs_on else completed,
+        "started": started,
         "restartCount": container.restart_count,
         "image": container.image,
         "imageID": container.image_id,
@@ -210,7 +256,7 @@ def _state(state: Waiting | Running | Terminated) -> Json:
     match state:
         case Waiting(reason, message):
             return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
-        case Running(started_at):
+        case Running(started_at=started_at):
             return {"running": {"startedAt": timestamp(started_at)}}
         case Terminated():
             return {

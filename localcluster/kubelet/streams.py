@@ -1,6 +1,6 @@
 """The kubelet's HTTP server: logs and exec, for the API server only (loopback, bearer token).
 
-    GET /containerLogs/{namespace}/{pod}/{container}?follow&previous&tailLines&timestamps
+    GET /containerLogs/{namespace}/{pod}/{container}?QUERY            QUERY: see log_query.py
     GET /exec/{namespace}/{pod}/{container}?command=..&stdin&stdout&stderr&tty     WebSocket
 
 Not pure. Source: the paths and parameters are those of kubelet's server (pkg/kubelet/server).
@@ -9,23 +9,24 @@ Not pure. Source: the paths and parameters are those of kubelet's server (pkg/ku
 from __future__ import annotations
 
 import collections
+import contextlib
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from localcluster.kubelet.exec_session import PROTOCOL, ExecOptions, ExecSession
+from localcluster.kubelet.log_query import LogQuery, is_true, parse_log_query
+from localcluster.kubelet.status import Terminated, Waiting
+from shared.clock import utc_now
 
 if TYPE_CHECKING:
-    from multidict import MultiMapping
-
     from localcluster.kubelet.container import Container
     from localcluster.kubelet.launcher_client import LauncherClient
-    from localcluster.kubelet.log_file import LogLine
+    from localcluster.kubelet.log_file import ContainerLog, LogLine
     from localcluster.kubelet.pods import Pods
 
-_TRUE = ("1", "true")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -60,27 +61,23 @@ class StreamServer:
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         container = self._find(request)
-        query = request.query
-        log = container.previous_log if _flag(query, "previous") else container.log
+        try:
+            query = parse_log_query(request.query, utc_now())
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        log = container.previous_log if query.previous else container.log
         if log is None:
-            which = "previous terminated container" if _flag(query, "previous") else "container"
-            pod = request.match_info["pod"]
-            raise web.HTTPBadRequest(
-                text=f'{which} "{container.name}" in pod "{pod}" has no log: it has not started'
-            )
-        tail = _tail(query)
+            raise web.HTTPBadRequest(text=_no_log(container, request.match_info["pod"], query))
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(request)
-        follow = _flag(query, "follow")
-        if tail is not None:
-            last, position = await _last_lines(log.read(follow=False), tail)
-            for line in last:
-                await response.write(_shown(line, query))
-        else:
-            position = 0
-        if follow or tail is None:
-            async for line in log.read(follow=follow, skip=position):
-                await response.write(_shown(line, query))
+        left = query.limit_bytes
+        async with contextlib.aclosing(_wanted_lines(log, query)) as lines:
+            async for line in lines:
+                content = query.show(line)
+                await response.write(content if left is None else content[:left])
+                left = None if left is None else left - len(content)
+                if left is not None and left <= 0:
+                    break
         await response.write_eof()
         return response
 
@@ -90,9 +87,9 @@ class StreamServer:
         command = tuple(query.getall("command", []))
         if not command:
             raise web.HTTPBadRequest(text="you must specify at least 1 command for the container")
-        if container.process is None:
+        if container.instance is None:
             raise web.HTTPBadRequest(text=f'container "{container.name}" is not running')
-        options = ExecOptions(command, _flag(query, "stdin"), _flag(query, "tty"))
+        options = ExecOptions(command, is_true(query, "stdin"), is_true(query, "tty"))
         socket = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=1 << 20)
         await socket.prepare(request)
         await ExecSession(self._launcher, socket).run(container, options)
@@ -109,13 +106,28 @@ class StreamServer:
         return container
 
 
-async def _last_lines(lines: AsyncIterator[LogLine], count: int) -> tuple[list[LogLine], int]:
-    """Return the last `count` whole lines with their parts, and how many records were read."""
-    kept: collections.deque[list[LogLine]] = collections.deque(maxlen=count)
+async def _wanted_lines(log: ContainerLog, query: LogQuery) -> AsyncGenerator[LogLine, None]:
+    """Yield what a request wants: the last lines, and with `follow` those that come."""
+    position = 0
+    if query.tail_lines is not None:
+        last, position = await _last_lines(log.read(follow=False), query)
+        for line in last:
+            yield line
+    if query.follow or query.tail_lines is None:
+        async for line in log.read(follow=query.follow, skip=position):
+            if query.wants(line):
+                yield line
+
+
+async def _last_lines(lines: AsyncIterator[LogLine], query: LogQuery) -> tuple[list[LogLine], int]:
+    """Return the last whole lines with their parts, and how many records were read."""
+    kept: collections.deque[list[LogLine]] = collections.deque(maxlen=query.tail_lines)
     current: list[LogLine] = []
     records = 0
     async for line in lines:
         records += 1
+        if not query.wants(line):
+            continue
         current.append(line)
         if line.complete:
             kept.append(current)
@@ -125,19 +137,9 @@ async def _last_lines(lines: AsyncIterator[LogLine], count: int) -> tuple[list[L
     return [part for whole in kept for part in whole], records
 
 
-def _shown(line: LogLine, query: MultiMapping[str]) -> bytes:
-    prefix = f"{line.time} ".encode() if _flag(query, "timestamps") else b""
-    return prefix + line.text + (b"\n" if line.complete else b"")
-
-
-def _flag(query: MultiMapping[str], name: str) -> bool:
-    return query.get(name, "").lower() in _TRUE
-
-
-def _tail(query: MultiMapping[str]) -> int | None:
-    text = query.get("tailLines", "")
-    if not text:
-        return None
-    if not text.isdigit():
-        raise web.HTTPBadRequest(text=f"tailLines: want a number >= 0, got {text!r}")
-    return int(text)
+def _no_log(container: Container, pod: str, query: LogQuery) -> str:
+    if query.previous:
+        return f'previous terminated container "{container.name}" in pod "{pod}" not found'
+    state = container.state.state
+    reason = state.reason if isinstance(state, Waiting | Terminated) else "ContainerCreating"
+    return f'container "{container.name}" in pod "{pod}" is waiting to start: {reason}'

@@ -1,4 +1,4 @@
-"""Service-account tokens of a pod's volumes: asked for by TokenRequest, renewed before they expire.
+"""Service-account tokens of a pod's volumes: asked for by TokenRequest, and when to ask again.
 
 Source: Kubernetes documentation, "Managing Service Accounts", bound tokens: a token is renewed once
 80 % of its time have passed. Not pure, except `renewal_delay_seconds`.
@@ -6,24 +6,18 @@ Source: Kubernetes documentation, "Managing Service Accounts", bound tokens: a t
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from localcluster.kubelet.volumes import TokenFile, write_files
 from shared.clock import utc_now
-from shared.errors import AppError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from localcluster.kubelet.api import ApiClient
     from localcluster.kubelet.fields import Json
+    from localcluster.kubelet.volumes import TokenFile
 
 _RENEWED_AFTER = 0.8
-_RETRY_SECONDS = 1.0
 _SHORTEST_WAIT_SECONDS = 1.0
 
 
@@ -68,31 +62,3 @@ async def request_token(api: ApiClient, pod: Json, wanted: TokenFile) -> Token:
     status = answer["status"]
     expires_at = datetime.fromisoformat(status["expirationTimestamp"])
     return Token(status["token"], utc_now(), expires_at)
-
-
-async def keep_token(
-    api: ApiClient,
-    pod: Json,
-    wanted: TokenFile,
-    place: tuple[Path, Token],
-    on_failure: Callable[[AppError], None],
-) -> None:
-    """Renew a token file for ever.
-
-    Args:
-        api: who issues.
-        pod: whose token.
-        wanted: which token.
-        place: folder of the volume, and the token that is in it now.
-        on_failure: gets each failure before the next try.
-    """
-    folder, token = place
-    while True:
-        await asyncio.sleep(renewal_delay_seconds(token, utc_now()))
-        try:
-            token = await request_token(api, pod, wanted)
-        except AppError as error:
-            on_failure(error)
-            await asyncio.sleep(_RETRY_SECONDS)
-        else:
-            write_files(folder, {wanted.path: token.value.encode()})

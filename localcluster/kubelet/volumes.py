@@ -1,32 +1,39 @@
 """The volumes of a pod: host folders with the content that the pod asks for.
 
-Here: emptyDir, configMap, secret, downwardAPI and projected (with service-account tokens), and the
-binds of a container's volumeMounts. Not here: mounting (rootfs.py), asking for tokens (tokens.py).
-`plan_files` and `plan_binds` are pure, `write_files` is not.
+Here: which files configMap, secret, downwardAPI and projected volumes have, and the binds of a
+container's volumeMounts. Not here: writing them (pod_volumes.py), mounting them (rootfs.py).
+Pure, except that `plan_binds` looks where links lead.
 Source: Kubernetes documentation, "Volumes" and "Projected Volumes".
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from localcluster.kubelet.environment import expand
 from localcluster.kubelet.fields import (
     ConfigurationError,
     Json,
     PodFacts,
     References,
+    decode_binary,
     decode_secret,
     field_value,
+    resource_value,
 )
 from localcluster.kubelet.messages import Bind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-_SUPPORTED = "emptyDir, configMap, secret, downwardAPI and projected"
+_SUPPORTED = (
+    "emptyDir, configMap, secret, downwardAPI, projected, persistentVolumeClaim and hostPath"
+)
+_FOLDERS = ("emptyDir", "persistentVolumeClaim", "hostPath")
 _HOUR = 3600
+DEFAULT_MODE = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +53,17 @@ class TokenFile:
 
 @dataclass(slots=True)
 class VolumeContent:
-    """The files of a volume: path -> bytes, and the tokens that are still to be asked for."""
+    """The files of a volume.
+
+    Args:
+        files: path -> bytes.
+        tokens: files that are still to be asked for.
+        modes: path -> permission bits, where they are not 0644.
+    """
 
     files: dict[str, bytes] = field(default_factory=dict)
     tokens: list[TokenFile] = field(default_factory=list)
+    modes: dict[str, int] = field(default_factory=dict)
 
 
 def referenced_names(volumes: list[Json]) -> tuple[set[str], set[str]]:
@@ -67,18 +81,40 @@ def referenced_names(volumes: list[Json]) -> tuple[set[str], set[str]]:
 
 
 def plan_files(volume: Json, facts: PodFacts, references: References) -> VolumeContent:
-    """Return what is in a volume at the start of the pod.
+    """Return what is in a volume now.
 
     Raises:
         ConfigurationError: an unsupported kind, or an object or key that is not there.
     """
     content = VolumeContent()
-    if "emptyDir" in volume:
+    if is_folder(volume):
         return content
     sources = volume["projected"].get("sources", []) if "projected" in volume else [volume]
     for source in sources:
         _add(source, facts, references, content)
+    content.modes.update(_modes(volume, sources, content))
     return content
+
+
+def is_folder(volume: Json) -> bool:
+    """Return whether a volume is a folder of its own and not a set of files that others make."""
+    return any(kind in volume for kind in _FOLDERS)
+
+
+def _modes(volume: Json, sources: list[Json], content: VolumeContent) -> dict[str, int]:
+    """Return the permission bits of the files that do not have the usual ones."""
+    default = _described(volume).get("defaultMode") or DEFAULT_MODE
+    modes = dict.fromkeys([*content.files, *(token.path for token in content.tokens)], default)
+    for source in sources:
+        for item in _described(source).get("items") or []:
+            if item.get("mode") is not None and item["path"] in modes:
+                modes[item["path"]] = item["mode"]
+    return {path: mode for path, mode in modes.items() if mode != DEFAULT_MODE}
+
+
+def _described(source: Json) -> Json:
+    described: Json = next(value for key, value in source.items() if key != "name")
+    return described
 
 
 def _add(source: Json, facts: PodFacts, references: References, content: VolumeContent) -> None:
@@ -86,6 +122,8 @@ def _add(source: Json, facts: PodFacts, references: References, content: VolumeC
         config_map = source["configMap"]
         data = _data_of(config_map, config_map["name"], references.config_maps, "configmap")
         plain = {key: value.encode() for key, value in data.items()}
+        binary = (references.config_maps.get(config_map["name"]) or {}).get("binaryData") or {}
+        plain |= {k: decode_binary(config_map["name"], k, value) for k, value in binary.items()}
         content.files.update(_select(config_map, plain))
     elif "secret" in source:
         secret = source["secret"]
@@ -95,11 +133,10 @@ def _add(source: Json, facts: PodFacts, references: References, content: VolumeC
         content.files.update(_select(secret, decoded))
     elif "downwardAPI" in source:
         for item in source["downwardAPI"].get("items", []):
-            if "fieldRef" not in item:
-                raise ConfigurationError(
-                    f"downwardAPI item {item['path']}: only fieldRef is supported"
-                )
-            value = field_value(item["fieldRef"]["fieldPath"], facts)
+            if "fieldRef" in item:
+                value = field_value(item["fieldRef"]["fieldPath"], facts)
+            else:
+                value = resource_value(item.get("resourceFieldRef") or {}, "", facts)
             content.files[item["path"]] = value.encode()
     elif "serviceAccountToken" in source:
         token = source["serviceAccountToken"]
@@ -131,41 +168,43 @@ def _select(source: Json, data: dict[str, bytes]) -> dict[str, bytes]:
     return {i["path"]: data[i["key"]] for i in source["items"] if i["key"] in data}
 
 
-def write_files(folder: Path, files: dict[str, bytes]) -> None:
-    """Write the files below `folder`, each replaced at once so that a reader sees old or new."""
-    for name, content in files.items():
-        place = folder / name
-        if not place.resolve().is_relative_to(folder.resolve()):
-            raise ConfigurationError(f"volume path {name} leaves the volume")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_name(f".{place.name}.new")
-        fresh.write_bytes(content)
-        fresh.chmod(0o644)
-        os.replace(fresh, place)
-
-
-def plan_binds(container: Json, volumes: list[Json], folder: Path) -> tuple[Bind, ...]:
+def plan_binds(
+    container: Json, volumes: list[Json], folder: Path, variables: Mapping[str, str]
+) -> tuple[Bind, ...]:
     """Return the binds of a container's volumeMounts.
 
     Args:
         container: the container.
         volumes: of its pod.
-        folder: holds one folder per volume, by name.
+        folder: holds one folder, or a link to it, per volume, by name.
+        variables: the container's environment, for subPathExpr.
 
     Raises:
-        ConfigurationError: a mount of a volume that the pod does not have.
+        ConfigurationError: a mount of a volume that the pod does not have, a path that leaves its
+            volume, or a host folder that the container could write to.
     """
-    # Only an emptyDir is the container's to write; the kubelet owns all other content.
-    writable = {volume["name"] for volume in volumes if "emptyDir" in volume}
-    names = {volume["name"] for volume in volumes}
+    by_name = {volume["name"]: volume for volume in volumes}
     binds = []
     for mount in container.get("volumeMounts", []):
         name = mount["name"]
-        if name not in names:
+        if name not in by_name:
             raise ConfigurationError(f"volumeMounts: the pod has no volume {name}")
-        source = folder / name / mount.get("subPath", "")
+        volume = by_name[name]
+        inside = mount.get("subPath") or expand(mount.get("subPathExpr") or "", variables)
+        source = folder / name / inside
         if not source.resolve().is_relative_to((folder / name).resolve()):
             raise ConfigurationError(f"volumeMounts {name}: subPath leaves the volume")
-        read_only = bool(mount.get("readOnly")) or name not in writable
-        binds.append(Bind(str(source), mount["mountPath"], read_only))
+        if "hostPath" in volume and not mount.get("readOnly"):
+            raise ConfigurationError(
+                f"volumeMounts {name}: pods of the local cluster may not write to this machine; "
+                "set readOnly: true, or use an emptyDir or a persistentVolumeClaim"
+            )
+        binds.append(Bind(str(source), mount["mountPath"], _is_read_only(volume, mount)))
     return tuple(binds)
+
+
+def _is_read_only(volume: Json, mount: Json) -> bool:
+    # The kubelet owns the content of all other volumes.
+    writable = "emptyDir" in volume or "persistentVolumeClaim" in volume
+    claim = volume.get("persistentVolumeClaim") or {}
+    return bool(mount.get("readOnly") or claim.get("readOnly") or not writable)

@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema
 
 from shared.api.meta import (
     INT32_MAX,
+    LABEL_VALUE_PATTERN,
     ApiModel,
     Condition,
     FreeObject,
@@ -20,6 +21,12 @@ from shared.api.service_quality import ServiceQuality
 
 # A full PodTemplateSpec schema would make the CRD too large for client-side apply; what our own
 # rules look at is declared, the rest is kept as it is and checked when the pod is created.
+_NAMED_CONTAINER: dict[str, Any] = {
+    "type": "object",
+    "x-kubernetes-preserve-unknown-fields": True,
+    "required": ["name"],
+    "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 63}},
+}
 _POD_TEMPLATE_SPEC: dict[str, Any] = {
     "type": "object",
     "description": "The pod's spec, as in a PodTemplateSpec.",
@@ -30,24 +37,31 @@ _POD_TEMPLATE_SPEC: dict[str, Any] = {
             "type": "array",
             "minItems": 1,
             "maxItems": 32,
-            "items": {
-                "type": "object",
-                "x-kubernetes-preserve-unknown-fields": True,
-                "required": ["name"],
-                "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 63}},
-            },
+            "items": _NAMED_CONTAINER,
         },
+        "initContainers": {"type": "array", "maxItems": 32, "items": _NAMED_CONTAINER},
         "hostPID": {"type": "boolean"},
         "hostNetwork": {"type": "boolean"},
         "shareProcessNamespace": {"type": "boolean"},
     },
 }
 
-_STRINGS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "string"}}
+# The bound on the number of keys makes a rule about them affordable; see shared/crd_rules.py.
+_MAX_KEYS = 1024
+_LABELS: dict[str, Any] = {
+    "type": "object",
+    "maxProperties": _MAX_KEYS,
+    "additionalProperties": {"type": "string", "maxLength": 63, "pattern": LABEL_VALUE_PATTERN},
+}
+_ANNOTATIONS: dict[str, Any] = {
+    "type": "object",
+    "maxProperties": _MAX_KEYS,
+    "additionalProperties": {"type": "string"},
+}
 _TEMPLATE_METADATA: dict[str, Any] = {
     "type": "object",
     "x-kubernetes-preserve-unknown-fields": True,
-    "properties": {"labels": _STRINGS, "annotations": _STRINGS},
+    "properties": {"labels": _LABELS, "annotations": _ANNOTATIONS},
 }
 
 TemplateMetadata = Annotated[dict[str, Any], WithJsonSchema(_TEMPLATE_METADATA)]

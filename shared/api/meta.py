@@ -35,6 +35,7 @@ Priority = Annotated[
             "x-kubernetes-int-or-string": True,
             "minimum": INT32_MIN,
             "maximum": INT32_MAX,
+            "maxLength": 11,
             "pattern": "^-?[0-9]{1,10}$",
         }
     ),

@@ -98,7 +98,10 @@ def kubectl_program() -> str:
 
 
 def start_apiserver(
-    directory: Path, definitions: Sequence[Path] = (), users: dict[str, Any] | None = None
+    directory: Path,
+    definitions: Sequence[Path] = (),
+    users: dict[str, Any] | None = None,
+    options: Sequence[str] = (),
 ) -> RunningApiServer:
     """Start the program and return once it serves.
 
@@ -106,6 +109,7 @@ def start_apiserver(
         directory: receives certificates, tokens, the kubeconfig and the server's stderr.
         definitions: CustomResourceDefinition files.
         users: further static tokens, token -> {"username": ..., "groups": [...]}.
+        options: further arguments of the program, such as --rbac.
     """
     directory.mkdir(parents=True, exist_ok=True)
     token, kubelet_token = secrets.token_hex(16), secrets.token_hex(16)
@@ -121,7 +125,7 @@ def start_apiserver(
     }
     for name, content in files.items():
         (directory / name).write_bytes(content)
-    process = _spawn(directory, definitions)
+    process = _spawn(directory, definitions, options)
     url = f"https://127.0.0.1:{_await_port(process, directory)}"
     kubeconfig = directory / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(_kubeconfig(url, directory / "ca.pem", token)))
@@ -145,8 +149,11 @@ def apiserver(tmp_path: Path) -> Iterator[RunningApiServer]:
         server.stop()
 
 
-def _spawn(directory: Path, definitions: Sequence[Path]) -> subprocess.Popen[bytes]:
+def _spawn(
+    directory: Path, definitions: Sequence[Path], options: Sequence[str]
+) -> subprocess.Popen[bytes]:
     arguments = [
+        *options,
         *("--certificate", directory / "server.pem", "--key", directory / "server.key"),
         *("--ca", directory / "ca.pem", "--tokens", directory / "tokens.json"),
         *("--kubelet-token-file", directory / "kubelet-token"),

@@ -44,6 +44,8 @@ class FakeKubernetes:
         namespace = "/api/v1/namespaces/{namespace}"
         add("GET", "/api/v1/pods", self._list_pods)
         add("POST", "/api/v1/nodes", self._create_node)
+        add("GET", "/api/v1/nodes", self._list_nodes)
+        add("GET", "/api/v1/nodes/{name}", self._get_node)
         add("PATCH", "/api/v1/nodes/{name}/status", self._patch_node)
         add("POST", f"{namespace}/pods/{{name}}/binding", self._bind)
         add("PATCH", f"{namespace}/pods/{{name}}/status", self._patch_pod)
@@ -51,6 +53,13 @@ class FakeKubernetes:
         add("GET", f"{namespace}/configmaps/{{name}}", self._get_config_map)
         add("GET", f"{namespace}/secrets/{{name}}", self._get_secret)
         add("POST", f"{namespace}/serviceaccounts/{{name}}/token", self._token)
+        leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}"
+        for method, path in (
+            ("POST", f"{namespace}/events"),
+            ("PATCH", f"{namespace}/events/{{name}}"),
+            ("PATCH", leases),
+        ):
+            add(method, path, self._accept)
         return app
 
     # What a test does.
@@ -81,6 +90,15 @@ class FakeKubernetes:
 
     async def force_delete_pod(self, name: str) -> None:
         await self._remove(self.pods["default", name])
+
+    def forget(self) -> None:
+        """Drop what a test has set, so that the next one finds a new API."""
+        self.config_maps.clear()
+        self.secrets.clear()
+        self.token_requests.clear()
+        self.status_writes.clear()
+        self.failing.clear()
+        self.token_seconds = 3600
 
     async def drop_watches(self) -> None:
         async with self._changed:
@@ -169,6 +187,27 @@ class FakeKubernetes:
             return _status(409, "AlreadyExists")
         self.nodes[node["metadata"]["name"]] = node
         return web.json_response(node, status=201)
+
+    async def _list_nodes(self, request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await self._until_dropped()
+            return response
+        metadata = {"resourceVersion": str(self.version)}
+        return web.json_response({"metadata": metadata, "items": list(self.nodes.values())})
+
+    async def _until_dropped(self) -> None:
+        dropped = self._dropped
+        async with self._changed:
+            await self._changed.wait_for(lambda: dropped != self._dropped)
+
+    async def _get_node(self, request: web.Request) -> web.Response:
+        return _object(self.nodes, request)
+
+    async def _accept(self, request: web.Request) -> web.Response:
+        """Take events and leases, which nothing here reads."""
+        return web.json_response(await request.json())
 
     async def _patch_node(self, request: web.Request) -> web.Response:
         node = self.nodes[request.match_info["name"]]

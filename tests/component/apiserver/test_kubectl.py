@@ -269,8 +269,3 @@ def test_typed_commands_work_although_they_send_protobuf(kubectl: Namespaced) ->
     who = kubectl("auth", "whoami", "--token", token, "-o", name)
     assert who == f"system:serviceaccount:{kubectl.namespace}:robot"
     assert kubectl("auth", "can-i", "delete", "pods") == "yes\n"
-
-
-def test_server_side_apply_is_refused_with_a_clear_line(kubectl: Namespaced) -> None:
-    error = kubectl.fails("apply", "--server-side", "-f", "-", input=ROOM)
-    assert "unknown format (application/apply-patch+yaml)" in error

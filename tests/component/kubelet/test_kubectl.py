@@ -6,66 +6,38 @@ import json
 import os
 import pty
 import select
-import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.apiserver import RunningApiServer, kubectl_program
-from tests.support.apiserver import apiserver as apiserver
-from tests.support.kubelet import AS_UID_1000, GAME, kubelet_program, write_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from tests.support.kubelet_cluster import KubeletCluster
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
 
 
 def pod(name: str, **container: object) -> str:
-    main = {"name": "main", "image": "example.com/game:1", **container}
+    main = {"name": "main", "image": "game:1", **container}
     spec = {"containers": [main], "terminationGracePeriodSeconds": 2}
     return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
 
-@pytest.fixture(params=[False, True] if os.geteuid() == 0 else [False])
-def as_uid_1000(request: pytest.FixtureRequest) -> bool:
+@pytest.fixture(params=["cluster_of_root", "cluster_of_uid_1000"])
+def shared(request: pytest.FixtureRequest) -> KubeletCluster:
     """Every test of this module runs privileged and unprivileged."""
-    as_other: bool = request.param
-    return as_other
+    cluster: KubeletCluster = request.getfixturevalue(request.param)
+    return cluster
 
 
 @pytest.fixture
-def cluster(
-    folder: Path, as_uid_1000: bool, apiserver: RunningApiServer
-) -> Iterator[RunningApiServer]:
-    """An API server with a kubelet."""
-    description = {"command": ["bash", "./start.sh"], "workingDir": "/data"}
-    images = {"example.com/game:1": write_image(folder / "game", description, start_sh=GAME)}
-    files = {
-        "images": json.dumps(images),
-        "token-file": apiserver.token,
-        "stream-token-file": apiserver.kubelet_token,
-        "ca": apiserver.ca_file.read_text(),
-    }
-    arguments = ["--server", apiserver.url, "--state-directory", str(folder / "state")]
-    for name, content in files.items():
-        (folder / name).write_text(content)
-        arguments += [f"--{name}", str(folder / name)]
-    ready = folder / "ready"
-    prefix = AS_UID_1000 if as_uid_1000 else ()
-    process = subprocess.Popen(
-        [*prefix, *kubelet_program(), *arguments, "--ready-file", str(ready)]
-    )
-    try:
-        while not ready.exists():
-            assert process.poll() is None
-            time.sleep(0.02)
-        yield apiserver
-    finally:
-        process.terminate()
-        assert process.wait(timeout=5) == 0
+def cluster(shared: KubeletCluster) -> Iterator[RunningApiServer]:
+    """An API server with a kubelet, and no pods in the default namespace."""
+    yield shared.api
+    shared.api.kubectl("delete", "pods", "--all", "--force", "--grace-period=0")
 
 
 def start(cluster: RunningApiServer, name: str, **container: object) -> None:
@@ -170,11 +142,11 @@ def test_a_bound_token_names_its_pod(cluster: RunningApiServer) -> None:
 
 
 def test_a_user_that_the_sandbox_cannot_have_is_a_clear_configuration_error(
-    cluster: RunningApiServer, as_uid_1000: bool
+    shared: KubeletCluster, cluster: RunningApiServer
 ) -> None:
     name = "minecraft-0"
     cluster.kubectl("apply", "-f", "-", input=pod(name, securityContext={"runAsUser": 1234}))
-    if not as_uid_1000:
+    if not shared.other_user:
         cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=10s")
         assert cluster.kubectl("exec", name, "--", "id", "-u").stdout == "1234\n"
         return

@@ -12,16 +12,26 @@ from tests.support.kubelet import KubeletUnderTest, is_ready, state_of
 if TYPE_CHECKING:
     from tests.support.fake_kubernetes import Json
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(30)]
-only_root = pytest.mark.parametrize("as_uid_1000", [False], ids=["root"])
+pytestmark = [
+    pytest.mark.component,
+    pytest.mark.timeout(30),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+only_root = pytest.mark.parametrize("as_uid_1000", [False], ids=["root"], scope="module")
 TWICE = [False, True] if os.geteuid() == 0 else [False]
 
 
-@pytest.fixture(params=TWICE, ids=["as we are", "as uid 1000"][: len(TWICE)])
+@pytest.fixture(scope="module", params=TWICE, ids=["as we are", "as uid 1000"][: len(TWICE)])
 def as_uid_1000(request: pytest.FixtureRequest) -> bool:
     """Every test of this module runs privileged and unprivileged."""
     as_other: bool = request.param
     return as_other
+
+
+@pytest.fixture
+def kubelet(shared_kubelet: KubeletUnderTest) -> KubeletUnderTest:
+    """One kubelet for the whole module: its tests leave it as they found it."""
+    return shared_kubelet
 
 
 def main_container(**fields: object) -> Json:

@@ -9,7 +9,17 @@ import pytest
 
 from tests.support.kubelet import STREAM_TOKEN, KubeletUnderTest, is_ready
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(30)]
+pytestmark = [
+    pytest.mark.component,
+    pytest.mark.timeout(30),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+@pytest.fixture
+def kubelet(shared_kubelet: KubeletUnderTest) -> KubeletUnderTest:
+    """One kubelet for the whole module: its tests leave it as they found it."""
+    return shared_kubelet
 
 
 async def start(kubelet: KubeletUnderTest, *command: str) -> None:

@@ -38,6 +38,10 @@ def test_defaults_are_those_that_clients_rely_on() -> None:
             "schedulerName": "default-scheduler",
             "serviceAccountName": "default",
             "serviceAccount": "default",
+            "tolerations": [
+                {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+                for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+            ],
         },
         "status": {"phase": "Pending"},
     }
@@ -97,7 +101,9 @@ def test_what_is_wrong_is_named(spec: dict[str, Any], fields: list[str]) -> None
     ("change", "fields"),
     [
         pytest.param({"containers": [{**MAIN, "image": "game:2"}]}, [], id="image"),
-        pytest.param({"terminationGracePeriodSeconds": 1}, [], id="grace"),
+        pytest.param({"terminationGracePeriodSeconds": 1}, ["spec"], id="grace"),
+        pytest.param({"activeDeadlineSeconds": 60}, [], id="a-first-deadline"),
+        pytest.param({"tolerations": [{"operator": "Exists"}]}, ["spec.tolerations"], id="other"),
         pytest.param({"hostname": "other"}, ["spec"], id="hostname"),
         pytest.param({"containers": [{**MAIN, "args": ["x"]}]}, ["spec"], id="args"),
         pytest.param({"initContainers": [{"name": "i", "image": "j"}]}, ["spec"], id="init"),
@@ -105,4 +111,39 @@ def test_what_is_wrong_is_named(spec: dict[str, Any], fields: list[str]) -> None
 )
 def test_only_images_and_a_few_fields_change(change: dict[str, Any], fields: list[str]) -> None:
     causes = pods.validate(completed(**change), completed())
+    assert [cause.field for cause in causes] == fields
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fields"),
+    [
+        pytest.param({"activeDeadlineSeconds": 60}, {"activeDeadlineSeconds": 30}, [], id="nearer"),
+        pytest.param(
+            {"activeDeadlineSeconds": 60},
+            {"activeDeadlineSeconds": 90},
+            ["spec.activeDeadlineSeconds"],
+            id="further",
+        ),
+        pytest.param(
+            {"activeDeadlineSeconds": 60}, {}, ["spec.activeDeadlineSeconds"], id="removed"
+        ),
+        pytest.param({}, {"tolerations": [{"key": "game", "operator": "Exists"}]}, [], id="added"),
+        pytest.param(
+            {"tolerations": [{"key": "game", "operator": "Exists"}]},
+            {"tolerations": [{"key": "game", "operator": "Exists", "tolerationSeconds": 1}]},
+            [],
+            id="other-time",
+        ),
+        pytest.param(
+            {"tolerations": [{"key": "game", "operator": "Exists"}]},
+            {},
+            ["spec.tolerations"],
+            id="toleration-removed",
+        ),
+    ],
+)
+def test_deadlines_come_nearer_and_tolerations_are_added(
+    old: dict[str, Any], new: dict[str, Any], fields: list[str]
+) -> None:
+    causes = pods.validate(completed(**new), completed(**old))
     assert [cause.field for cause in causes] == fields

@@ -114,6 +114,6 @@ def test_what_is_no_message_is_a_bad_request(message: bytes) -> None:
 
 
 def test_another_kind_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ApiError, match="write the Role to a file") as caught:
-        decode(body("Role", METADATA))
+    with pytest.raises(ApiError, match="write the Deployment to a file") as caught:
+        decode(body("Deployment", METADATA))
     assert caught.value.code == 415

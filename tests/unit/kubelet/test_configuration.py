@@ -134,9 +134,9 @@ def env(source: Json) -> Json:
             "fieldRef: field spec.replicas is not part of the downward API",
         ),
         (
-            env({"resourceFieldRef": {}}),
-            "env A: valueFrom resourceFieldRef is not supported by the local kubelet; "
-            "use value, fieldRef, configMapKeyRef or secretKeyRef",
+            env({"fileKeyRef": {}}),
+            "env A: valueFrom fileKeyRef is not supported by the local kubelet; "
+            "use value, fieldRef, resourceFieldRef, configMapKeyRef or secretKeyRef",
         ),
     ],
 )
@@ -286,9 +286,9 @@ def test_files_of_volumes(volume: Json, content: VolumeContent) -> None:
             "references non-existent key: z",
         ),
         (
-            {"hostPath": {"path": "/"}},
-            "volume source hostPath is not supported locally; "
-            "use emptyDir, configMap, secret, downwardAPI and projected",
+            {"nfs": {"path": "/"}},
+            "volume source nfs is not supported locally; use emptyDir, configMap, secret, "
+            "downwardAPI, projected, persistentVolumeClaim and hostPath",
         ),
     ],
 )
@@ -331,7 +331,7 @@ ROOTS = st.builds(
         st.builds(StartContainer, WORD, ROOTS, PROGRAMS),
         st.builds(Execute, st.integers(1, 9), PROGRAMS),
         st.builds(SignalProcess, st.integers(1, 9), st.integers(1, 9)),
-        st.builds(KillMountNamespace, st.integers(1, 9)),
+        st.builds(KillMountNamespace, WORD, st.integers(1, 9)),
     ),
 )
 def test_every_request_survives_the_wire(

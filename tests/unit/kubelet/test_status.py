@@ -10,6 +10,7 @@ from localcluster.kubelet.addresses import Addresses
 from localcluster.kubelet.log_file import LogLine, parse_line
 from localcluster.kubelet.status import (
     ContainerState,
+    PodFailure,
     PodState,
     Running,
     Terminated,
@@ -163,6 +164,65 @@ def test_the_whole_status_of_a_restarted_container() -> None:
             }
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "conditions", "ready"),
+    [
+        pytest.param(
+            {},
+            Running(START, is_started=False, is_ready=True),
+            [],
+            (False, False, "ContainersNotReady"),
+            id="startup-probe",
+        ),
+        pytest.param(
+            {},
+            Running(START, is_started=True, is_ready=False),
+            [],
+            (True, False, "ContainersNotReady"),
+            id="readiness-probe",
+        ),
+        pytest.param(
+            {"readinessGates": [{"conditionType": "game/open"}]},
+            RUNNING,
+            [],
+            (True, True, "ReadinessGatesNotReady"),
+            id="closed-gate",
+        ),
+        pytest.param(
+            {"readinessGates": [{"conditionType": "game/open"}]},
+            RUNNING,
+            [{"type": "game/open", "status": "True"}],
+            (True, True, None),
+            id="open-gate",
+        ),
+    ],
+)
+def test_probes_and_gates_decide_on_readiness(
+    spec: dict[str, object],
+    state: Running,
+    conditions: list[dict[str, str]],
+    ready: tuple[bool, bool, str | None],
+) -> None:
+    status = build_status(spec, pod(container(state)), conditions, NOW)
+
+    (main,) = status["containerStatuses"]
+    reason = next(c.get("reason") for c in status["conditions"] if c["type"] == "Ready")
+    assert (main["started"], main["ready"], reason) == ready
+
+
+def test_a_pod_that_was_given_up_has_failed_and_says_why() -> None:
+    failure = PodFailure("DeadlineExceeded", "too long")
+    state = PodState(START, "127.5.0.1", "127.0.0.1", (), (container(RUNNING),), failure)
+
+    status = build_status({}, state, [], NOW)
+
+    assert (status["phase"], status["reason"], status["message"]) == (
+        "Failed",
+        "DeadlineExceeded",
+        "too long",
+    )
 
 
 def test_an_unchanged_condition_keeps_its_time_and_a_changed_one_gets_now() -> None:

@@ -1,0 +1,118 @@
+"""The CEL rules of our CRDs: what a schema's keywords cannot say (SPEC 1.3). Pure data.
+
+Rules only say what one object, or one object and its predecessor, can be judged by; what needs
+other objects, or a parser, is found by the aggregator and never stops scaling.
+
+The API server estimates what a rule can cost at most and refuses the CRD above 10 million for one
+rule, 100 million for all. So every list and string a rule walks has a bound in its schema, and a
+rule about the keys of a map does not search in them: their length has no bound that the estimate
+knows. That is why a label's key is judged by its length and its ends alone.
+
+Source:
+https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+(validation rules; resource use by validation functions) and
+https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from shared.api import names
+from shared.api.meta import INT32_MAX, INT32_MIN
+from shared.protocol.paths import AGENT_CONTAINER_NAME
+
+Schema = dict[str, Any]
+Rule = dict[str, str]
+
+ITEMS = "[]"
+"""The step of a path that leads from a list to its items."""
+
+# A DNS subdomain of 253, a slash, and a name of 63.
+_MAX_KEY = 317
+_RANGE_ENDS = "int(self.split('-')[0]) <= int(self.split('-')[1])"
+
+_RESERVE: Rule = {
+    "rule": (f"type(self) == int || ({_RANGE_ENDS} && int(self.split('-')[1]) <= {INT32_MAX})"),
+    "message": f'must be an id, or a range "a-b" with a <= b, from 0 to {INT32_MAX}',
+}
+_PRIORITY: Rule = {
+    "rule": f"type(self) == int || (int(self) >= {INT32_MIN} && int(self) <= {INT32_MAX})",
+    "message": f"must be a whole number from {INT32_MIN} to {INT32_MAX}",
+}
+_ONE_HANDLER: Rule = {
+    "rule": (
+        "[has(self.exec), has(self.httpGet), has(self.tcpSocket), has(self.grpc)].exists_one(x, x)"
+    ),
+    "message": "must have exactly one of exec, httpGet, tcpSocket, grpc",
+}
+_CONTAINER_NEEDED: Rule = {
+    "rule": (
+        "!has(self.serviceQualities) || self.gameServerTemplate.spec.containers.size() == 1 || "
+        "self.serviceQualities.all(q, has(q.containerName))"
+    ),
+    "message": "containerName is required, because the template has several containers",
+    "fieldPath": ".serviceQualities",
+}
+_CONTAINER_KNOWN: Rule = {
+    "rule": (
+        "!has(self.serviceQualities) || self.serviceQualities.all(q, !has(q.containerName) || "
+        "self.gameServerTemplate.spec.containers.exists(c, c.name == q.containerName))"
+    ),
+    "message": "containerName must name a container of the template",
+    "fieldPath": ".serviceQualities",
+}
+_NOT_THE_AGENT: Rule = {
+    "rule": f"self.name != '{AGENT_CONTAINER_NAME}'",
+    "message": f"{AGENT_CONTAINER_NAME} is reserved for the agent; choose another name",
+    "fieldPath": ".name",
+}
+_LEGAL_KEYS: Rule = {
+    "rule": (
+        f"self.all(key, key.size() >= 1 && key.size() <= {_MAX_KEY} && "
+        "!key.startsWith('/') && !key.endsWith('/'))"
+    ),
+    "message": (
+        f"a key must be NAME or PREFIX/NAME with at most {_MAX_KEY} characters, "
+        "and neither part may be empty"
+    ),
+}
+_CLAIM_IS_FINAL: Rule = {
+    "rule": ("!has(oldSelf.deletion) || !has(self.deletion) || self.opsState == oldSelf.opsState"),
+    "message": "the server is being deleted: opsState cannot change",
+    "fieldPath": ".opsState",
+}
+
+_TEMPLATE = ("gameServerTemplate",)
+_RULES: dict[str, tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...]] = {
+    names.GAMESERVERSET_KIND: (
+        ((), (_CONTAINER_NEEDED, _CONTAINER_KNOWN)),
+        (("reserveGameServerIds", ITEMS), (_RESERVE,)),
+        (("serviceQualities", ITEMS), (_ONE_HANDLER,)),
+        ((*_TEMPLATE, "spec", "containers", ITEMS), (_NOT_THE_AGENT,)),
+        ((*_TEMPLATE, "spec", "initContainers", ITEMS), (_NOT_THE_AGENT,)),
+        ((*_TEMPLATE, "metadata", "labels"), (_LEGAL_KEYS,)),
+        ((*_TEMPLATE, "metadata", "annotations"), (_LEGAL_KEYS,)),
+    ),
+    names.GAMESERVER_KIND: (
+        ((), (_CLAIM_IS_FINAL,)),
+        (("updatePriority",), (_PRIORITY,)),
+        (("deletionPriority",), (_PRIORITY,)),
+    ),
+}
+
+
+def with_rules(kind: str, spec: Schema) -> Schema:
+    """Return the schema of a kind's spec with the rules of that kind.
+
+    Raises:
+        KeyError: a rule stands on a field that the schema does not declare.
+    """
+    schema = deepcopy(spec)
+    for path, rules in _RULES[kind]:
+        node = schema
+        for step in path:
+            node = node["items"] if step == ITEMS else node["properties"][step]
+        node["x-kubernetes-validations"] = [dict(rule) for rule in rules]
+    return schema
