@@ -83,8 +83,13 @@ class Applier:
                 patch = MergePatch({"metadata": metadata, "status": operation.status})
                 return _version(await self._client.patch(GAMESERVERS, key, patch, "status"))
             case PatchPod():
-                # No resourceVersion: the kubelet writes pods all the time, these labels are ours.
-                patch = MergePatch({"metadata": operation.metadata | {"uid": operation.uid}})
+                # The uid alone would be 422, not 409, for a successor of the same name; and a
+                # cache that lags behind our own patch would tell the change of state twice.
+                preconditions = {
+                    "uid": operation.uid,
+                    "resourceVersion": operation.resource_version,
+                }
+                patch = MergePatch({"metadata": operation.metadata | preconditions})
                 await self._client.patch(PODS, key, patch)
                 return version
             case _:

@@ -57,10 +57,15 @@ class PatchStatus:
 
 @dataclass(frozen=True, slots=True)
 class PatchPod:
-    """Mirror the GameServer in the pod's labels."""
+    """Mirror the GameServer in the pod's labels, only if the pod still is as observed.
+
+    Attributes:
+        metadata: the merge patch of the metadata without its preconditions.
+    """
 
     metadata: dict[str, Any]
     uid: str
+    resource_version: str
     events: tuple[Event, ...] = ()
 
 

@@ -106,7 +106,10 @@ def _plan_bound(observed: Observed, pod: Pod, server: GameServer) -> Plan:
         operations.append(status)
     mirrored = mirror.plan_mirror(pod, server, writes, current_state(pod, server), observed.now)
     if mirrored is not None:
-        operations.append(PatchPod(mirrored, pod.metadata.uid, state_events(pod, server, writes)))
+        events = state_events(pod, server, writes)
+        operations.append(
+            PatchPod(mirrored, pod.metadata.uid, pod.metadata.resource_version, events)
+        )
     return Plan(tuple(operations), requeue_after)
 
 

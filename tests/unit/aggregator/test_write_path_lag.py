@@ -4,6 +4,7 @@ import pytest
 
 from aggregator.kube.errors import Conflict, Rejected, TransientError, Unavailable
 from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
+from shared.api import names
 from tests.support.builders import probe_report
 from tests.support.memory_cluster import Fault, unavailable
 from tests.support.world import SET_KEY, World, start, verdicts
@@ -245,3 +246,17 @@ async def test_a_pod_that_does_not_run_yet_has_no_agent_to_lose(clock):
         for condition in server["status"]["serviceQualitiesConditions"]
     }
     assert reasons == {"NoReport"}
+
+
+async def test_a_change_is_told_once_while_the_cache_shows_the_pod_as_it_was(clock):
+    world = start(clock)
+    await world.settle()
+    key = ObjectKey(SET_KEY.namespace, "minecraft-0")
+    world.edit_server("minecraft-0", opsState="Allocated")
+    world.show_server("minecraft-0")
+    await world.servers.reconcile(key)
+    world.show_server("minecraft-0")
+    with pytest.raises(Conflict):
+        await world.servers.reconcile(key)
+    told = [event for event in world.events.events if event[2] == names.REASON_STATE_CHANGED]
+    assert told == [("minecraft-0", "Normal", "GsStateChanged", "opsState None -> Allocated")]

@@ -259,6 +259,7 @@ def test_an_edge_is_one_patch_with_effect_record_and_node_and_one_status_and_one
             "annotations": {names.OPS_STATE_CHANGED_ANNOTATION: "2026-01-02T03:04:05.678Z"},
         },
         uid="pod-0",
+        resource_version="20",
         events=(Event("Normal", "GsStateChanged", "opsState None -> GateMaintaining"),),
     )
 
@@ -320,6 +321,7 @@ def test_a_change_by_hand_is_told_when_it_is_mirrored():
                 "annotations": {names.OPS_STATE_CHANGED_ANNOTATION: "2026-01-02T03:04:05.678Z"},
             },
             uid="pod-0",
+            resource_version="20",
             events=(Event("Normal", "GsStateChanged", "opsState None -> Allocated"),),
         ),
     )
