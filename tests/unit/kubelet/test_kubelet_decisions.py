@@ -16,9 +16,9 @@ from localcluster.kubelet.left_behind import left_behind, rests_after, started_a
 from localcluster.kubelet.log_file import LogLine
 from localcluster.kubelet.log_query import LogQuery, parse_log_query
 from localcluster.kubelet.messages import Bind
-from localcluster.kubelet.quantity import divide_up, parse_quantity
 from localcluster.kubelet.status import ContainerState, Terminated
 from localcluster.kubelet.volumes import plan_binds, plan_files
+from localcluster.quantity import divide_up, parse_quantity
 
 if TYPE_CHECKING:
     from pathlib import Path
