@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := agent aggregator shared localcluster cli
 # pip reads the constraints for the build environment too.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -31,13 +30,13 @@ test: unit component conformance cluster ## all tests
 unit: setup ## pure tests: tables and properties (budget 2 minutes)
 	$(PYTEST) tests/unit tests/contract
 
-component: setup ## real HTTP, processes and namespaces (budget 5 minutes)
+component: setup ## real HTTP, processes and namespaces (budget 9 minutes)
 	$(PYTEST) tests/component
 
-conformance: setup ## what an API server answers, here the local one; KUBECONFIG_FILE= for another (budget 5 minutes)
+conformance: setup ## what an API server answers, here the local one; KUBECONFIG_FILE= for another (budget 2 minutes)
 	$(PYTEST) tests/conformance $(if $(KUBECONFIG_FILE),--kubeconfig $(KUBECONFIG_FILE))
 
-cluster: setup ## a whole local cluster, driven by the real kubectl (budget 8 minutes)
+cluster: setup ## a whole local cluster, driven by the real kubectl (budget 7 minutes)
 	$(PYTEST) tests/cluster
 
 fmt: setup ## format the sources

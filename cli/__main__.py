@@ -78,6 +78,15 @@ def _add_local(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     local.add_argument(
         "--kubeconfig", type=Path, help="where to write the kubeconfig (default: a temporary file)"
     )
+    local.add_argument("--data", type=Path, help="file that keeps the objects between runs")
+    local.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="let the API server fail on purpose, for example "
+        "action=error,verb=create,resource=pods,probability=0.2 (docs/local-cluster.md)",
+    )
     local.set_defaults(run=_local)
 
 
@@ -124,6 +133,8 @@ def _local(options: argparse.Namespace) -> int:
             port=options.port,
             kubeconfig=options.kubeconfig,
             watch=options.watch,
+            data=options.data,
+            faults=options.fault,
         )
     )
 

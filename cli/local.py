@@ -34,6 +34,8 @@ class LocalOptions:
         port: of the API server; 0 for any.
         kubeconfig: where to write it; None for a temporary file.
         watch: apply files again when they change.
+        data: file that keeps the objects between runs; None for none.
+        faults: rules of faults on purpose.
     """
 
     files: Sequence[Path]
@@ -41,6 +43,8 @@ class LocalOptions:
     port: int
     kubeconfig: Path | None
     watch: bool
+    data: Path | None
+    faults: Sequence[str]
 
 
 def run_local(options: LocalOptions) -> int:
@@ -62,7 +66,12 @@ async def _run(options: LocalOptions, images: dict[str, Path]) -> int:
         loop.add_signal_handler(number, stop.set)
     started = monotonic_seconds()
     cluster_options = ClusterOptions(
-        images, port=options.port, kubeconfig=options.kubeconfig, progress=_say
+        images,
+        port=options.port,
+        kubeconfig=options.kubeconfig,
+        data=options.data,
+        faults=options.faults,
+        progress=_say,
     )
     async with gamekeeper_cluster(cluster_options) as cluster:
         _say(f"ready after {monotonic_seconds() - started:.1f} s")

@@ -48,6 +48,8 @@ class ClusterOptions:
         crds: the CustomResourceDefinitions to serve from the start.
         port: of the API server; 0 for any free one.
         kubeconfig: where to write the kubeconfig for people; None for the state folder.
+        data: file that keeps the API server's state between runs; None for none.
+        faults: rules of faults on purpose, as the API server takes them.
         progress: called with one line for each thing that is started.
     """
 
@@ -56,6 +58,8 @@ class ClusterOptions:
     crds: Sequence[Mapping[str, Any]] = ()
     port: int = 0
     kubeconfig: Path | None = None
+    data: Path | None = None
+    faults: Sequence[str] = ()
     progress: Callable[[str], None] = field(default=lambda _line: None)
 
 
@@ -147,6 +151,10 @@ class LocalCluster:
             *("--kubelet-token-file", str(self._stream_token())),
             *("--port-file", str(port_file)),
         ]
+        if self._options.data is not None:
+            arguments += ["--data", str(self._options.data)]
+        for fault in self._options.faults:
+            arguments += ["--fault", fault]
         for number, crd in enumerate(self._options.crds):
             file = self.directory / f"crd-{number}.yaml"
             file.write_text(yaml.safe_dump(crd))
