@@ -230,9 +230,9 @@ class Container:
         prepared = await self._prepare(prepare)
         if isinstance(self._now, Terminated):
             self._last = self._now
-        self._new_instance(prepared)
+        log = self._new_instance(prepared)
         try:
-            instance = await self._start(prepared)
+            instance = await self._start(prepared, log)
         except LaunchError as failure:
             return self._record_start_error(failure)
         async with asyncio.TaskGroup() as tasks:
@@ -269,7 +269,8 @@ class Container:
         told = message if event == reason else f"Error: {message}"
         self._tools.record("Warning", event, told)
 
-    def _new_instance(self, prepared: Prepared) -> None:
+    def _new_instance(self, prepared: Prepared) -> ContainerLog:
+        """Begin another run: its log, which is returned, its id and its image."""
         if self.previous_log is not None:
             self.previous_log.remove()
         self.previous_log = self.log
@@ -278,13 +279,12 @@ class Container:
         self._id = f"gamekeeper://{secrets.token_hex(32)}"
         self._image_id = str(prepared.image.folder)
         self._termination_log = prepared.termination_log
+        return self.log
 
-    async def _start(self, prepared: Prepared) -> Instance:
-        if self.log is None:  # pragma: no cover - _new_instance made it
-            raise LaunchError("no log")
+    async def _start(self, prepared: Prepared, log: ContainerLog) -> Instance:
         self._tools.record("Normal", "Created", f"Created container: {self.name}")
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        stdio = [null, self.log.attach("stdout"), self.log.attach("stderr")]
+        stdio = [null, log.attach("stdout"), log.attach("stderr")]
         try:
             process = await self._tools.launcher.start_container(prepared.request, stdio)
         finally:

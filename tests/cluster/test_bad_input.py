@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import shutil
 import socket
 import subprocess
 import urllib.request
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from tests.support.local import MINECRAFT, REPOSITORY, Local, gamekeeper, running_local, wait_for
+from tests.support.tools import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -219,10 +219,8 @@ def test_an_image_folder_without_its_description_is_named(
 
 
 def test_no_user_namespaces_is_explained(refused_start: Callable[..., str]) -> None:
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        pytest.skip("needs the package util-linux")
+    require("unshare", "util-linux")
     # In a user namespace of its own the limit can be set without touching the machine's.
     forbid = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
-    line = refused_start(prefix=(unshare, "--user", "--map-root-user", "sh", "-c", forbid, "sh"))
+    line = refused_start(prefix=("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh"))
     assert "max_user_namespaces" in line

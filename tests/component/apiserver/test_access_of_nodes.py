@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from localcluster.kubelet.host import check_host
 from tests.conformance.local_kubelet import local_kubelet
 from tests.support.apiserver import start_apiserver
 from tests.support.kubelet import write_image
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.component,
     pytest.mark.timeout(60),
-    pytest.mark.skipif(check_host() is not None, reason=str(check_host())),
 ]
 
 NODE, TOKEN = "system:node:gamekeeper-local", "node-token"
