@@ -82,7 +82,8 @@ async def test_a_follower_sees_every_line_across_rotations(
     assert follower.result() == [("F", str(number)) for number in range(50)]
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert set(sizes) == {"0.log", "0.old"}
-    assert max(sizes.values()) < 400
+    # A file ends with the line that makes it too large, or with those that came meanwhile.
+    assert max(sizes.values()) < 2 * 300
 
     log.remove()
     assert list(tmp_path.iterdir()) == []
