@@ -90,8 +90,8 @@ class HandlerRunner:
             await asyncio.sleep(float(handler["sleep"].get("seconds") or 0))
             return Outcome(success=True)
         if "grpc" in handler:
-            raise HandlerError("the local kubelet has no grpc probes; use exec or tcpSocket")
-        raise HandlerError("no handler; want exec, httpGet or tcpSocket")
+            return await self._grpc(handler["grpc"], target, timeout_seconds)
+        raise HandlerError("no handler; want exec, httpGet, tcpSocket or grpc")
 
     async def _exec(self, command: list[str], target: Target, timeout_seconds: float) -> Outcome:
         if not command:
@@ -168,6 +168,14 @@ class HandlerRunner:
             return Outcome(success=False, message=f"dial tcp {host}:{port}: {why}")
         writer.close()
         return Outcome(success=True)
+
+    async def _grpc(self, action: Json, target: Target, timeout_seconds: float) -> Outcome:
+        from localcluster.kubelet.grpc_probe import ask_health
+
+        port = _port(action.get("port"), target.spec)
+        address = f"{self._pod_ip}:{port}"
+        health = await ask_health(address, action.get("service") or "", timeout_seconds)
+        return Outcome(health.serving, health.message)
 
 
 def probe_session() -> aiohttp.ClientSession:

@@ -6,13 +6,17 @@ Source: https://kubernetes.io/docs/concepts/workloads/pods/probes/ and pkg/probe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from typing import TYPE_CHECKING, Any
 
+import grpc
+import grpc_health.v1.health as grpc_health
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from localcluster.kubelet.handlers import (
     HandlerError,
@@ -137,11 +141,11 @@ async def test_tcp_and_sleep(port: int) -> None:
 @pytest.mark.parametrize(
     ("handler", "message"),
     [
-        ({"grpc": {"port": 1}}, "the local kubelet has no grpc probes; use exec or tcpSocket"),
+        ({"grpc": {"port": 0}}, "invalid port number: 0"),
         ({"httpGet": {"port": "admin"}}, "couldn't find port: admin"),
         ({"tcpSocket": {"port": 70000}}, "invalid port number: 70000"),
         ({"exec": {}}, "exec without a command"),
-        ({}, "no handler; want exec, httpGet or tcpSocket"),
+        ({}, "no handler; want exec, httpGet, tcpSocket or grpc"),
     ],
 )
 async def test_a_handler_that_cannot_run_says_nothing_about_the_container(
@@ -150,3 +154,53 @@ async def test_a_handler_that_cannot_run_says_nothing_about_the_container(
     with pytest.raises(HandlerError) as caught:
         await run(handler, 1)
     assert str(caught.value) == message
+
+
+@contextlib.asynccontextmanager
+async def health_server(*, speaks_health: bool = True) -> AsyncIterator[int]:
+    """A real gRPC server whose health service knows a lobby that serves and a shop that does not."""
+    server = grpc.aio.server()
+    if speaks_health:
+        servicer = grpc_health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        serving = health_pb2.HealthCheckResponse.ServingStatus
+        await servicer.set("lobby", serving.SERVING)
+        await servicer.set("shop", serving.NOT_SERVING)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield port
+    await server.stop(None)
+
+
+@pytest.mark.parametrize(
+    ("service", "outcome"),
+    [
+        ("", GOOD),
+        ("lobby", GOOD),
+        ("shop", Outcome(False, 'service unhealthy (responded with "NOT_SERVING")')),
+        ("stranger", Outcome(False, "error: health rpc probe failed: ")),
+    ],
+)
+async def test_grpc(service: str, outcome: Outcome) -> None:
+    async with health_server() as port:
+        found = await run({"grpc": {"port": port, "service": service}}, port)
+    assert (found.success, found.message[: len(outcome.message)]) == (
+        outcome.success,
+        outcome.message,
+    )
+
+
+async def test_a_grpc_server_without_a_health_service_fails() -> None:
+    async with health_server(speaks_health=False) as port:
+        found = await run({"grpc": {"port": port}}, port)
+    assert not found.success
+    assert found.message.startswith("error: this server does not implement the grpc health")
+
+
+async def test_a_grpc_server_that_never_answers_is_timed_out() -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        port = mute.getsockname()[1]
+        found = await run({"grpc": {"port": port}}, port, timeout_seconds=0.5)
+    assert found == Outcome(False, "timeout: health rpc did not complete within 0.5s")
