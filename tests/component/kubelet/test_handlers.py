@@ -158,7 +158,7 @@ async def test_a_handler_that_cannot_run_says_nothing_about_the_container(
 
 @contextlib.asynccontextmanager
 async def health_server(*, speaks_health: bool = True) -> AsyncIterator[int]:
-    """A real gRPC server whose health service knows a lobby that serves and a shop that does not."""
+    """A real gRPC server: its health service knows a lobby that serves, a shop that does not."""
     server = grpc.aio.server()
     if speaks_health:
         servicer = grpc_health.aio.HealthServicer()
