@@ -186,6 +186,7 @@ async def test_a_dependent_of_an_absent_owner_goes(namespace: Namespace) -> None
     absent = {"metadata": {"name": "absent", "uid": OTHER_UID}}
     await namespace.create("configmaps", "dependent", _owned_by(absent))
     await namespace.gone("configmaps", "dependent")
+    assert (await namespace.get("configmaps", "dependent")).code == 404, sources.GARBAGE
 
 
 async def test_a_dependent_of_an_owner_with_another_uid_goes(namespace: Namespace) -> None:
@@ -206,6 +207,7 @@ async def test_a_dependent_of_two_owners_stays_with_the_other_one(namespace: Nam
         return [reference["name"] for reference in left["ownerReferences"]] == ["two"]
 
     await until(references)
+    assert (await namespace.get("configmaps", "two")).code == 200, sources.GARBAGE
 
 
 @pytest.mark.parametrize("plural", ["configmaps", "specimens"])

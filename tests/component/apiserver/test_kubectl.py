@@ -1,4 +1,8 @@
-"""What a person does with kubectl, against the program."""
+"""What a person does with kubectl, against the program.
+
+Sources: https://kubernetes.io/docs/reference/kubectl/generated/ (a page for each command), and for
+the columns https://kubernetes.io/docs/reference/using-api/api-concepts/ (resources as tables).
+"""
 
 from __future__ import annotations
 

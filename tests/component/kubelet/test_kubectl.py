@@ -1,4 +1,7 @@
-"""Pods through the real local API server and the real kubectl."""
+"""Pods through the real local API server and the real kubectl.
+
+Sources: https://kubernetes.io/docs/reference/kubectl/generated/ (kubectl logs, kubectl exec).
+"""
 
 from __future__ import annotations
 
