@@ -16,12 +16,12 @@ from agent.log import data
 from agent.probes.exec import ExecBackend, ExecRun, RunningExec, outcome_of
 from agent.probes.outcome import HANDLER_NOT_SUPPORTED, Outcome, unknown
 from agent.verdict import Thresholds, VerdictState
-from shared.clock import monotonic_seconds, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.containers import Container, Containers
+    from shared.clock import Clock
     from shared.protocol.probes import ProbeList, ProbeSpec
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class Prober:
         max_concurrent: how many probes may run at the same time.
         on_change: called when something that a report says has changed.
         share: returns a random number in [0, 1).
+        clock: of this machine.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class Prober:
         max_concurrent: int,
         on_change: Callable[[], None],
         share: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._containers = containers
         self._backend = backend
         self._max_concurrent = max_concurrent
         self._on_change = on_change
         self._share = share
+        self._clock = clock
         self.revision = ""
         self._probes: dict[str, ActiveProbe] = {}
 
@@ -94,7 +97,7 @@ class Prober:
             _cancel(dropped)
         self.revision = revision
         names = {spec.container_name for spec in specs if spec.exec is not None}
-        now = monotonic_seconds()
+        now = self._clock.monotonic_seconds()
         self._containers.want(names, now)
         self._containers.step(now)  # so that a container that runs is not reported missing first
         for probe in self._probes.values():
@@ -151,7 +154,7 @@ class Prober:
             self._take(probe, self._containers.explain_absence(spec.container_name))
             return
         probe.next_start = schedule.first_start(
-            probe.container.started, spec.initial_delay_seconds, monotonic_seconds()
+            probe.container.started, spec.initial_delay_seconds, self._clock.monotonic_seconds()
         )
 
     def _start(self, probe: ActiveProbe, now: float) -> None:
@@ -162,7 +165,7 @@ class Prober:
         def on_done(run: ExecRun) -> None:
             probe.running = None
             probe.next_start = schedule.next_start(
-                now, monotonic_seconds(), probe.spec.period_seconds, self._share()
+                now, self._clock.monotonic_seconds(), probe.spec.period_seconds, self._share()
             )
             self._take(probe, outcome_of(run))
 
@@ -172,7 +175,7 @@ class Prober:
 
     def _take(self, probe: ActiveProbe, outcome: Outcome) -> None:
         before = probe.state.published
-        probe.state = verdict.advance(probe.state, outcome, utc_now())
+        probe.state = verdict.advance(probe.state, outcome, self._clock.utc_now())
         probe.history.append(outcome)
         if probe.state.published == before:
             return

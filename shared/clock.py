@@ -19,3 +19,15 @@ def monotonic_seconds() -> float:
 def boottime_seconds() -> float:
     """Return seconds since boot, suspended time included: as in /proc/PID/stat."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Clock:
+    """The clocks above as one argument, for parts that tests run in a time of their own."""
+
+    def monotonic_seconds(self) -> float:
+        """Return seconds of a clock that never steps back: for durations and deadlines."""
+        return monotonic_seconds()
+
+    def utc_now(self) -> datetime:
+        """Return the wall-clock time, aware, in UTC: for timestamps that others read."""
+        return utc_now()

@@ -17,7 +17,7 @@ from agent.exec.resolve import MainProcess
 from agent.exec.wire import EXITED, Reply
 from agent.prober import Prober
 from agent.probes.exec import ExecRun
-from shared.clock import monotonic_seconds
+from shared.clock import Clock, monotonic_seconds
 from shared.protocol.probes import ExecAction, ProbeSpec
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
             prober.container_changed(name)
 
         watched = Containers(selector, "uid", container_changed)
-        prober = Prober(watched, backend, 4, lambda: changes.append(None), lambda: 0.0)
+        prober = Prober(watched, backend, 4, lambda: changes.append(None), lambda: 0.0, Clock())
         yield Played(prober, backend, changes)
         for key in list(selector.get_map().values()):
             os.close(key.fd)
