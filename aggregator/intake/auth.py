@@ -1,36 +1,42 @@
 """Which pod a bearer token belongs to, asked of the API server and remembered. Not pure.
 
-A token is reviewed at most once a minute, however often its agent reports. The cache is keyed by
-the SHA-256 of the token, so that no dump of it holds a secret. Trouble with the API server is never
-answered as a wrong token, for a 401 makes agents read their token again and says nothing true.
-Source: https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/
-and https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/ (bound tokens:
-the pod's name and uid are in the user's extra fields).
+A token is reviewed once in its life, shortly before its end a second time, however often its agent
+reports: a fleet that sends nothing but heartbeats costs the API server next to nothing. A token
+whose pod is gone stays remembered, and is of no use: its pod is no longer known, and a report for
+it is answered with 503. The cache is keyed by the SHA-256 of the token, so that no dump of it holds
+a secret.
+Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/ (bound
+tokens: the pod's name and uid are in the user's extra fields; the kubelet renews a token after 80 %
+of its life, so a good agent's token is never near its end).
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
-import json
-from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from math import isfinite
+from typing import TYPE_CHECKING
 
+from aggregator.answer_cache import AnswerCache, Remembered
 from aggregator.kube.errors import shorten
-from aggregator.kube.resources import TOKENREVIEWS
+from aggregator.reviews import Unauthenticated, expiry_of, review_token
 from shared.clock import monotonic_seconds, utc_now
-from shared.errors import AppError, TerminalError, TransientError
+from shared.errors import AppError
 from shared.protocol.paths import TOKEN_AUDIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aggregator.kube.transport import Json, KubeClient
+    from aggregator.kube.transport import KubeClient
+    from aggregator.reviews import User
 
-_POSITIVE_SECONDS = 60.0
+# A token that names no end (a legacy one) may be taken back at any time.
+_ENDLESS_SECONDS = 60.0
+# In its last minute a token is reviewed again; then it is good until its end, should the API
+# server be away.
+_NEAR_END_SECONDS = 60.0
+# No longer than an hour: a token can also end with its service account.
+_LONGEST_SECONDS = 3600.0
 _NEGATIVE_SECONDS = 5.0
 _CAPACITY = 50_000
 # After a change of leader every agent comes at once; the API server gets them a few at a time.
@@ -50,13 +56,6 @@ class PodIdentity:
     service_account: str
 
 
-class Unauthenticated(AppError):  # noqa: N818 - the word of HTTP and of the API server
-    """The token is not valid for us: the agent reads it again (401)."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("Unauthenticated", message)
-
-
 class NotAPod(AppError):  # noqa: N818 - says what is wrong
     """The token is valid and belongs to no pod, so it can report for none (403)."""
 
@@ -67,14 +66,6 @@ class NotAPod(AppError):  # noqa: N818 - says what is wrong
 _Verdict = PodIdentity | Unauthenticated | NotAPod
 
 
-@dataclass(slots=True)
-class _Review:
-    """A review under way, shared by all who ask for the same token."""
-
-    lock: asyncio.Lock
-    waiting: int = 0
-
-
 class TokenAuthenticator:
     """Reviews tokens and remembers the answers. An instance is a callable token -> PodIdentity.
 
@@ -83,6 +74,7 @@ class TokenAuthenticator:
         monotonic: seconds, for the age of what is remembered.
         wall_seconds: seconds since 1970, to compare with a token's `exp`.
         capacity: number of tokens remembered.
+        on_review: called with the outcome of each review, for the metric.
     """
 
     def __init__(
@@ -91,127 +83,65 @@ class TokenAuthenticator:
         monotonic: Callable[[], float] = monotonic_seconds,
         wall_seconds: Callable[[], float] = lambda: utc_now().timestamp(),
         capacity: int = _CAPACITY,
+        on_review: Callable[[str], None] = lambda _outcome: None,
     ) -> None:
         self._client = client
-        self._monotonic = monotonic
         self._wall_seconds = wall_seconds
-        self._capacity = capacity
-        self._known: OrderedDict[bytes, tuple[_Verdict, float]] = OrderedDict()
-        self._reviews: dict[bytes, _Review] = {}
-        self._slots = asyncio.Semaphore(_CONCURRENT_REVIEWS)
+        self._on_review = on_review
+        self._cache: AnswerCache[bytes, _Verdict] = AnswerCache(
+            capacity, _CONCURRENT_REVIEWS, monotonic
+        )
 
     async def __call__(self, token: str) -> PodIdentity:
         """Return the pod that `token` was made for.
 
         Raises:
-            Unauthenticated: it is not valid, or not for our audience.
+            Unauthenticated: it is not valid, or not for our audience: the agent reads it again.
             NotAPod: it is valid and bound to no pod.
             TransientError: the API server could not be asked; says nothing about the token.
         """
-        digest = sha256(token.encode()).digest()
-        verdict = self._recall(digest)
-        if verdict is None:
-            verdict = await self._review_once(digest, token)
+        verdict = await self._cache.get(
+            sha256(token.encode()).digest(), lambda: self._review(token)
+        )
         if isinstance(verdict, PodIdentity):
             return verdict
-        raise verdict
+        # A new one each time: an exception that is raised again collects the frames of every raise.
+        raise type(verdict)(verdict.message)
 
-    def _recall(self, digest: bytes) -> _Verdict | None:
-        known = self._known.get(digest)
-        if known is None:
-            return None
-        verdict, until = known
-        if self._monotonic() >= until:
-            del self._known[digest]
-            return None
-        self._known.move_to_end(digest)
-        return verdict
-
-    async def _review_once(self, digest: bytes, token: str) -> _Verdict:
-        """Review a token; whoever asks meanwhile waits and finds the answer remembered.
-
-        A lock instead of a shared future: if the first one is cancelled, because its agent hung up,
-        the next one goes on in its place.
-        """
-        review = self._reviews.setdefault(digest, _Review(asyncio.Lock()))
-        review.waiting += 1
+    async def _review(self, token: str) -> Remembered[_Verdict]:
         try:
-            async with review.lock:
-                verdict = self._recall(digest)
-                if verdict is None:
-                    verdict = await self._review(token)
-                    self._remember(digest, token, verdict)
-                return verdict
-        finally:
-            review.waiting -= 1
-            if review.waiting == 0:
-                self._reviews.pop(digest, None)
+            user = await review_token(self._client, token, TOKEN_AUDIENCE)
+        except Unauthenticated as error:
+            self._on_review("unauthenticated")
+            return Remembered(error, _NEGATIVE_SECONDS)
+        except AppError:
+            self._on_review("failed")
+            raise
+        verdict = _verdict_of(user)
+        if isinstance(verdict, NotAPod):
+            self._on_review("not a pod")
+            return Remembered(verdict, _NEGATIVE_SECONDS)
+        self._on_review("pod")
+        return Remembered(verdict, *self._lifetime(token))
 
-    async def _review(self, token: str) -> _Verdict:
-        body = {
-            "apiVersion": TOKENREVIEWS.api_version,
-            "kind": TOKENREVIEWS.kind,
-            "spec": {"token": token, "audiences": [TOKEN_AUDIENCE]},
-        }
-        try:
-            async with self._slots:
-                answer = await self._client.create(TOKENREVIEWS, "", body)
-        except TerminalError as error:
-            # Without the right to review tokens we know nothing about this one.
-            raise TransientError("TokenReviewFailed", error.message) from error
-        return _verdict_of(answer)
-
-    def _remember(self, digest: bytes, token: str, verdict: _Verdict) -> None:
-        seconds = _NEGATIVE_SECONDS
-        if isinstance(verdict, PodIdentity):
-            seconds = _POSITIVE_SECONDS
-            expires = expiry_of(token)
-            if expires is not None:
-                seconds = min(seconds, expires - self._wall_seconds())
-        self._known[digest] = (verdict, self._monotonic() + seconds)
-        self._known.move_to_end(digest)
-        while len(self._known) > self._capacity:
-            self._known.popitem(last=False)
+    def _lifetime(self, token: str) -> tuple[float, float]:
+        """Return for how many seconds a good token is fresh, and for how many it is usable."""
+        expires = expiry_of(token)
+        if expires is None or not isfinite(expires):
+            return _ENDLESS_SECONDS, _LONGEST_SECONDS
+        left = expires - self._wall_seconds()
+        fresh = left - _NEAR_END_SECONDS if left > _NEAR_END_SECONDS else left
+        return min(fresh, _LONGEST_SECONDS), left
 
 
-def _verdict_of(answer: Json) -> _Verdict:
-    """Return what a TokenReview says. Absent fields mean that the token is not good."""
-    status: dict[str, Any] = answer.get("status") or {}
-    if not status.get("authenticated"):
-        # The server's own words can be long, and name its keys; the agent needs none of them.
-        return Unauthenticated("the token is not valid: it expired, or its pod is gone")
-    if TOKEN_AUDIENCE not in (status.get("audiences") or ()):
-        return Unauthenticated(f"the token is not for the audience {TOKEN_AUDIENCE!r}")
-    user: dict[str, Any] = status.get("user") or {}
-    username = str(user.get("username", ""))
-    extra: dict[str, Any] = user.get("extra") or {}
-    pod_name, pod_uid = _first(extra, _POD_NAME), _first(extra, _POD_UID)
-    namespace, _, account = username.removeprefix(_SERVICE_ACCOUNT_PREFIX).partition(":")
-    is_account = username.startswith(_SERVICE_ACCOUNT_PREFIX) and namespace and account
+def _verdict_of(user: User) -> PodIdentity | NotAPod:
+    pod_name, pod_uid = _first(user, _POD_NAME), _first(user, _POD_UID)
+    namespace, _, account = user.name.removeprefix(_SERVICE_ACCOUNT_PREFIX).partition(":")
+    is_account = user.name.startswith(_SERVICE_ACCOUNT_PREFIX) and namespace and account
     if not (is_account and pod_name and pod_uid):
-        return NotAPod(f"the token of {shorten(username)!r} is not bound to a pod")
+        return NotAPod(f"the token of {shorten(user.name)!r} is not bound to a pod")
     return PodIdentity(namespace, pod_name, pod_uid, account)
 
 
-def _first(extra: dict[str, Any], name: str) -> str:
-    values = extra.get(name) or [""]
-    return str(values[0])
-
-
-def expiry_of(token: str) -> float | None:
-    """Return the `exp` claim of a JWT in seconds since 1970, None where there is none.
-
-    The signature is not checked: this only shortens how long a reviewed token is remembered.
-    """
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    payload = parts[1]
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (binascii.Error, ValueError):
-        return None
-    expires = claims.get("exp") if isinstance(claims, dict) else None
-    if isinstance(expires, bool) or not isinstance(expires, int | float):
-        return None
-    return float(expires)
+def _first(user: User, name: str) -> str:
+    return next(iter(user.extra.get(name, ())), "")

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, assert_never
 from aiohttp import web
 
 from aggregator.intake.admit import Duplicate, Invalid, Stale, admit
-from aggregator.intake.auth import NotAPod, Unauthenticated
+from aggregator.intake.auth import NotAPod
 from aggregator.intake.decode import decode_report
 from aggregator.kube.resources import ObjectKey
 from aggregator.ledger import Accepted
+from aggregator.reviews import Unauthenticated
 from aggregator.token_bucket import TokenBuckets
 from shared.clock import monotonic_seconds, utc_now
 from shared.errors import InvalidInput, TransientError

@@ -105,6 +105,9 @@ LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 TOKENREVIEWS = Resource(
     "authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False
 )
+SUBJECTACCESSREVIEWS = Resource(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
 GAMESERVERS = Resource(names.GROUP, names.VERSION, names.GAMESERVERS, names.GAMESERVER_KIND)
 GAMESERVERSETS = Resource(
     names.GROUP, names.VERSION, names.GAMESERVERSETS, names.GAMESERVERSET_KIND

@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 
-from aggregator.intake.auth import (
-    NotAPod,
-    PodIdentity,
-    TokenAuthenticator,
-    Unauthenticated,
-    expiry_of,
-)
+from aggregator.intake.auth import NotAPod, PodIdentity, TokenAuthenticator
 from aggregator.kube.errors import Rejected, Unavailable
 from aggregator.kube.resources import TOKENREVIEWS, Resource
 from aggregator.kube.transport import Json
+from aggregator.reviews import Unauthenticated, expiry_of
 from shared.errors import TransientError
 from tests.support.kube import FakeKubeClient
 
@@ -79,28 +74,87 @@ def jwt(**claims: object) -> str:
     return f"header.{payload}.signature"
 
 
-async def test_a_good_token_is_reviewed_once_a_minute(
-    reviewer: Reviewer, authenticate: TokenAuthenticator
-) -> None:
-    assert [await authenticate("t") for _ in range(3)] == [POD] * 3
-    await asyncio.sleep(59)
-    assert (await authenticate("t"), reviewer.reviewed) == (POD, ["t"])
-    await asyncio.sleep(1)
-    assert (await authenticate("t"), reviewer.reviewed) == (POD, ["t", "t"])
+async def reviews_until(
+    reviewer: Reviewer, authenticate: TokenAuthenticator, token: str, ages: list[float]
+) -> list[int]:
+    """Return how many reviews there have been after asking at each age of the first answer."""
+    counts = []
+    await authenticate(token)
+    begin = asyncio.get_running_loop().time()
+    for age in ages:
+        await asyncio.sleep(begin + age - asyncio.get_running_loop().time())
+        await authenticate(token)
+        counts.append(len(reviewer.reviewed))
+    return counts
 
 
-async def test_a_good_token_is_never_remembered_past_its_end(
+@pytest.mark.parametrize(
+    ("seconds_left", "ages", "expected"),
+    [
+        pytest.param(None, [59, 60, 61.5], [1, 2, 2], id="no end: once a minute"),
+        pytest.param(2000, [1, 1938, 1939, 1997], [1, 1, 2, 2], id="until a minute before its end"),
+        pytest.param(9000, [3599, 3600, 3700], [1, 2, 2], id="never longer than an hour"),
+        pytest.param(31, [29, 30], [1, 2], id="short of life: until its end"),
+    ],
+)
+async def test_a_good_token_is_reviewed_again_near_its_end_only(
+    reviewer: Reviewer,
+    authenticate: TokenAuthenticator,
+    seconds_left: float | None,
+    ages: list[float],
+    expected: list[int],
+) -> None:
+    now = asyncio.get_running_loop().time()
+    token = "opaque" if seconds_left is None else jwt(exp=now + seconds_left)
+    assert await reviews_until(reviewer, authenticate, token, ages) == expected
+
+
+async def test_a_token_is_never_taken_past_its_end(
     reviewer: Reviewer, authenticate: TokenAuthenticator
 ) -> None:
-    token = jwt(exp=asyncio.get_running_loop().time() + 11)
+    token = jwt(exp=asyncio.get_running_loop().time() + 121)
     await authenticate(token)
-    await asyncio.sleep(9)
-    await authenticate(token)
-    assert len(reviewer.reviewed) == 1
+    away = Unavailable("ConnectionFailed", "refused")
+    reviewer.failures["create"].extend([away] * 2)
+    await asyncio.sleep(118)
+    # The API server is away in the last minute: the token is still good,
+    assert await authenticate(token) == POD
     await asyncio.sleep(1)
+    # and not a second longer.
+    with pytest.raises(Unavailable):
+        await authenticate(token)
     reviewer.status = {"authenticated": False}
     with pytest.raises(Unauthenticated):
         await authenticate(token)
+
+
+async def test_each_review_is_counted_by_its_outcome(reviewer: Reviewer) -> None:
+    counted: list[str] = []
+    authenticate = TokenAuthenticator(reviewer, on_review=counted.append)
+    await authenticate("a")
+    await authenticate("a")
+    reviewer.failures["create"].append(Unavailable("ConnectionFailed", "refused"))
+    with pytest.raises(TransientError):
+        await authenticate("b")
+    reviewer.status = {"authenticated": False}
+    with pytest.raises(Unauthenticated):
+        await authenticate("b")
+    reviewer.status = GOOD | {"user": {"username": "alice"}}
+    with pytest.raises(NotAPod):
+        await authenticate("c")
+    assert counted == ["pod", "failed", "unauthenticated", "not a pod"]
+
+
+async def test_a_refusal_from_memory_holds_on_to_no_frames(
+    reviewer: Reviewer, authenticate: TokenAuthenticator
+) -> None:
+    reviewer.status = {"authenticated": False}
+    errors = []
+    for _ in range(3):
+        with pytest.raises(Unauthenticated) as caught:
+            await authenticate("t")
+        errors.append(caught.value)
+    assert len({id(error) for error in errors}) == 3
 
 
 async def test_a_bad_token_is_remembered_for_five_seconds_only(
@@ -209,6 +263,11 @@ async def test_the_memory_of_tokens_is_bounded(reviewer: Reviewer) -> None:
         pytest.param("a.b.c", None, id="three parts that are no JWT"),
         pytest.param("a.WzFd.c", None, id="a list of claims"),
         pytest.param("a.é.c", None, id="not ASCII"),
+        pytest.param(
+            f"a.{base64.urlsafe_b64encode(b'[' * 50_000).decode().rstrip('=')}.c",
+            None,
+            id="brackets without end",
+        ),
     ],
 )
 def test_the_end_of_a_token_is_read_from_its_claims(token: str, expected: float | None) -> None:
