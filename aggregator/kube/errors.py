@@ -11,6 +11,7 @@ missing object is no error of `get` and `delete`, so `NotFound` comes only from 
 | Throttled | 429 | waits as long as the server says |
 | Unavailable | 401, 408, 5xx, network, timeouts | tries again; a write may have happened |
 | Expired | 410 | lists again |
+| NotLeading | nothing was sent: another process leads | stops: it will be started again |
 
 Source: https://github.com/kubernetes/apimachinery (meta/v1 Status, StatusReason).
 """
@@ -53,6 +54,10 @@ class Throttled(TransientError):
 
 class Expired(TransientError):
     """The resourceVersion or continue token is older than the server's memory."""
+
+
+class NotLeading(TransientError):
+    """This process does not hold the lease (any more), so nothing was sent."""
 
 
 class Unavailable(TransientError):
