@@ -40,6 +40,10 @@ class Leadership:
         """For how long it leads if the lease is not renewed; 0 when it does not."""
         return 0.0 if self._until is None else max(0.0, self._until - self._clock())
 
+    def now(self) -> float:
+        """Return seconds of the clock that leadership is measured with."""
+        return self._clock()
+
     def extend(self, until: float) -> None:
         """Lead until `until`, in seconds of the clock; an earlier end than the present is kept."""
         self._until = until if self._until is None else max(self._until, until)
