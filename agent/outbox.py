@@ -6,8 +6,12 @@ nothing queues. Rules (SPEC 3):
  2. A change goes out at once, but never within 50 ms of the report before: what else changes in
     that time travels together. Waiting first instead would add 50 ms to every edge. Without
     changes a heartbeat goes out, +-10 %.
- 3. After a failure nothing is sent before the backoff (full jitter, 0.5 s to 30 s) or Retry-After,
-    changes included.
+ 3. After a failure nothing is sent before the backoff, changes included: full jitter, 0.5 s to
+    30 s. At 30 s the lower half is left out: agents that retry for long forget when they began, and
+    whoever comes back then sees them at the rate 1 / mean wait. With waits from 0 s on that is
+    twice the uniform share of a 30 s window; with 15 s to 30 s it is a third more than it.
+    A server that names a time (Retry-After) is obeyed, plus up to as much again, so that those who
+    were sent away together do not come back together.
  4. A refused body (400, 413) is final: the next change or heartbeat makes another.
  5. A conflict (409) names an epoch that was accepted; ours becomes larger and the sequence begins
     again.
@@ -24,6 +28,7 @@ from shared.protocol.paths import HEARTBEAT_JITTER, HEARTBEAT_SECONDS
 COALESCE_SECONDS = 0.05
 MAX_RETRY_AFTER_SECONDS = 300.0  # an absurd Retry-After must not mute an agent for a day
 _BACKOFF = Backoff(base_seconds=0.5, cap_seconds=30)
+_LEAST_SHARE_AT_CAP = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +128,10 @@ def advance(outbox: Outbox, event: Event, now: float, share: float) -> Outbox:
             return _rest(outbox, now, share)
         case Superseded(epoch):
             larger = replace(outbox, epoch=max(outbox.epoch, epoch) + 1, sequence=0)
-            return _retry(larger, now, share, at_least=0.0)
+            return _retry(larger, now, share, named=0.0)
         case Failed(retry_after_seconds):
-            at_least = min(retry_after_seconds or 0.0, MAX_RETRY_AFTER_SECONDS)
-            return _retry(outbox, now, share, at_least=at_least)
+            named = min(retry_after_seconds or 0.0, MAX_RETRY_AFTER_SECONDS)
+            return _retry(outbox, now, share, named)
         case _:
             assert_never(event)
 
@@ -137,7 +142,16 @@ def _rest(outbox: Outbox, now: float, share: float) -> Outbox:
     return replace(outbox, due_at=due_at, not_before=now, in_flight=False, failures=0)
 
 
-def _retry(outbox: Outbox, now: float, share: float, at_least: float) -> Outbox:
+def _retry(outbox: Outbox, now: float, share: float, named: float) -> Outbox:
     failures = outbox.failures + 1
-    at = now + max(at_least, _BACKOFF.delay_seconds(failures, share))
+    at = now + _wait(failures, share, named)
     return replace(outbox, due_at=at, not_before=at, in_flight=False, failures=failures)
+
+
+def _wait(failures: int, share: float, named: float) -> float:
+    if named:
+        # The server is there and steers its load itself: failures in a row mean nothing to it.
+        return named + share * min(named, _BACKOFF.cap_seconds)
+    if _BACKOFF.ceiling_seconds(failures) >= _BACKOFF.cap_seconds:
+        share = _LEAST_SHARE_AT_CAP + (1 - _LEAST_SHARE_AT_CAP) * share
+    return _BACKOFF.delay_seconds(failures, share)

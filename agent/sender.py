@@ -9,24 +9,29 @@ from __future__ import annotations
 
 import json
 import queue
-import ssl
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.http_client import Connection, ExchangeError, Response
 from agent.outbox import Accepted, Event, Failed, Refused, Superseded
+from agent.retry_after import read_retry_after
+from agent.trust import TrustBundle
+from shared.clock import monotonic_seconds, utc_now
 from shared.errors import InvalidInput
 from shared.protocol.paths import REPORTS_PATH
 from shared.protocol.report import Answer, parse_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from agent.address import BaseUrl
 
 REQUEST_TIMEOUT_SECONDS = 10.0
 _MAX_MESSAGE_CHARACTERS = 256
+# The largest whole number that is exact in every JSON implementation; no aggregator accepts more.
+_MAX_EPOCH = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ class Sender:
     Args:
         urls: base URLs, tried in turn, the one that last answered first.
         token_file: read for every request, because kubelet rotates it.
-        ca_file: what the server's certificate must chain to; its name must fit the URL.
+        ca_file: what the server's certificate must chain to; its name must fit the URL. Read again
+            when it changes.
         wake: called from the thread when `take` has something; must be safe to call there.
 
     Raises:
@@ -73,18 +79,19 @@ class Sender:
         self, urls: tuple[BaseUrl, ...], token_file: str, ca_file: str, wake: Callable[[], None]
     ) -> None:
         self._token_file = token_file
-        self._ca_file = ca_file
         self._urls = urls
         self._first = 0
         self._wake = wake
-        self._connections = self._open_connections()
-        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        trust = TrustBundle(ca_file).context if ca_file else None
+        self._connections = [Connection(url, trust) for url in urls]
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._deliveries: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         # A daemon thread: a name resolution that hangs must not keep the agent from ending.
-        threading.Thread(target=self._work, name="sender", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="sender", daemon=True)
+        self._thread.start()
 
     def submit(self, body: bytes, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS) -> None:
-        """Send this body next; its delivery can be taken later."""
+        """Send this body next; its delivery can be taken later, after about the timeout at most."""
         self._orders.put(_Order(body, timeout_seconds))
 
     def take(self) -> Delivery | None:
@@ -94,58 +101,62 @@ class Sender:
         except queue.Empty:
             return None
 
-    def _open_connections(self) -> list[Connection]:
-        context = None
-        if self._ca_file:
-            context = ssl.create_default_context(cafile=self._ca_file)
-        return [Connection(url, context) for url in self._urls]
+    def close(self, wait_seconds: float) -> None:
+        """Close the connections once a request under way has ended; wait at most so long."""
+        self._orders.put(None)
+        self._thread.join(wait_seconds)
 
     def _work(self) -> None:
-        while True:
-            order = self._orders.get()
+        while (order := self._orders.get()) is not None:
             self._deliveries.put(self._deliver(order))
             self._wake()
+        for connection in self._connections:
+            connection.close()
 
     def _deliver(self, order: _Order) -> Delivery:
         try:
-            headers = self._headers()
-        except OSError as unreadable:
-            message = f"{self._token_file}: {unreadable.strerror}"
+            headers = {**_authorization(self._token_file), "Content-Type": "application/json"}
+        except (OSError, ValueError) as unusable:
+            reason = unusable.strerror if isinstance(unusable, OSError) else unusable
+            message = f"{self._token_file}: {reason}"
             return Delivery(Failed(), self._urls[self._first].text, error=message)
+        deadline = monotonic_seconds() + order.timeout_seconds
         error = ""
         for offset in range(len(self._urls)):
             index = (self._first + offset) % len(self._urls)
+            # What is left, in equal parts: a name that leads nowhere must not cost the others
+            # their turn.
+            share = (deadline - monotonic_seconds()) / (len(self._urls) - offset)
             try:
                 response = self._connections[index].post(
-                    REPORTS_PATH, headers, order.body, order.timeout_seconds
+                    REPORTS_PATH, headers, order.body, max(0.0, share)
                 )
             except ExchangeError as failure:
                 error = str(failure)
                 continue
             # A standby answers 503: the other name may lead to the leader.
             self._first = (index + 1) % len(self._urls) if response.status == 503 else index
-            return read_response(response, self._urls[index].text)
-        self._refresh_trust()
+            return read_response(response, self._urls[index].text, utc_now())
         return Delivery(Failed(), self._urls[index].text, error=error)
 
-    def _headers(self) -> dict[str, str]:
-        with open(self._token_file, encoding="ascii", errors="replace") as file:
-            token = "".join(file.read().split())  # nothing that could end the header
-        return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
-    def _refresh_trust(self) -> None:
-        """Read the CA file again for the next connections: the aggregator rotates its CA."""
-        try:
-            connections = self._open_connections()
-        except OSError:
-            return  # being replaced at this moment; the old bundle serves meanwhile
-        for connection in self._connections:
-            connection.close()
-        self._connections = connections
+def _authorization(token_file: str) -> dict[str, str]:
+    """Return the header with the token as the file holds it now: kubelet rotates it.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it holds no token.
+    """
+    with open(token_file, encoding="ascii", errors="replace") as file:
+        token = file.read().strip()
+    # What could end the header is in no token (RFC 6750, section 2.1).
+    if not (token and token.isascii() and token.isprintable()) or " " in token:
+        raise ValueError("holds no token; it should be a projected service-account token")
+    return {"Authorization": f"Bearer {token}"}
 
 
-def read_response(response: Response, url: str) -> Delivery:
-    """Return what a response means. Pure.
+def read_response(response: Response, url: str, now: datetime) -> Delivery:
+    """Return what a response means; `now` is wall-clock time, for a Retry-After date. Pure.
 
     A 200 that cannot be read is no reason to send that report again: the next heartbeat asks anew.
     401 and 403 are retried with backoff: the next request carries the token as it is then.
@@ -158,7 +169,7 @@ def read_response(response: Response, url: str) -> Delivery:
         case 409:
             event = Superseded(_accepted_epoch(response.body))
         case _:
-            event = Failed(_retry_after(response.headers.get("retry-after", "")))
+            event = Failed(read_retry_after(response.headers, now))
     return Delivery(event, url, response.status, error=_rejection(response))
 
 
@@ -182,16 +193,12 @@ def _decode_object(body: bytes) -> dict[str, object]:
 
 def _accepted_epoch(body: bytes) -> int:
     epoch = _decode_object(body).get("epoch")
-    return epoch if isinstance(epoch, int) and not isinstance(epoch, bool) else 0
+    if isinstance(epoch, bool) or not isinstance(epoch, int) or not 0 <= epoch < _MAX_EPOCH:
+        return 0
+    return epoch
 
 
 def _rejection(response: Response) -> str:
     fields = _decode_object(response.body)
     reason, message = fields.get("reason", ""), fields.get("message", "")
     return f"HTTP {response.status} {reason}: {message}"[:_MAX_MESSAGE_CHARACTERS]
-
-
-def _retry_after(value: str) -> float | None:
-    # Retry-After may also be a date (RFC 9110, 10.2.3); our aggregator sends seconds, and a proxy's
-    # date is covered by the backoff.
-    return float(value) if value.isdecimal() else None

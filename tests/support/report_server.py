@@ -115,7 +115,7 @@ def report_server(folder: Path, probes: list[dict[str, Any]]) -> Iterator[Report
         folder: takes the certificate; the server's `ca_file` is in it.
         probes: the list for every agent, in wire form.
     """
-    certificate, key = _write_certificate(folder)
+    certificate, key = write_certificate(folder)
     server = ReportServer(probes, certificate)
 
     class Handler(BaseHTTPRequestHandler):
@@ -158,9 +158,12 @@ def report_server(folder: Path, probes: list[dict[str, Any]]) -> Iterator[Report
             thread.join()
 
 
-def _write_certificate(folder: Path) -> tuple[Path, Path]:
+def write_certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a CA certificate that also serves 127.0.0.1, and its key; return their paths."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test aggregator")])
+    # Two CAs in one bundle are told apart by their names.
+    text = f"test aggregator {folder.name}"
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
     now = utc_now()
     addresses = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
     certificate = (

@@ -50,22 +50,22 @@ REASON = {"reason": "R", "message": "m"}
             response(503, REASON, retry_after="1"), Failed(1.0), "HTTP 503 R: m", id="503"
         ),
         pytest.param(
-            response(429, REASON, retry_after="Wed, 21 Oct 2026 07:28:00 GMT"),
-            Failed(),
+            response(429, REASON, retry_after="Thu, 01 Jan 2026 12:00:07 GMT"),
+            Failed(6.995),
             "HTTP 429 R: m",
-            id="a date is covered by the backoff",
+            id="429 with a date",
         ),
         pytest.param(response(500, b"<html>"), Failed(), "HTTP 500 : ", id="no JSON"),
         pytest.param(response(302, [1]), Failed(), "HTTP 302 : ", id="no redirects"),
     ],
 )
 def test_an_answer_becomes_an_event(answer: Response, event: Event, error: str) -> None:
-    assert read_response(answer, "u") == Delivery(event, "u", answer.status, error=error)
+    assert read_response(answer, "u", NOW) == Delivery(event, "u", answer.status, error=error)
 
 
 def test_a_200_brings_the_heartbeat_and_the_probes() -> None:
     body = {"probesRevision": "r2", "heartbeatSeconds": 5, "probes": []}
-    assert read_response(response(200, body), "u") == Delivery(
+    assert read_response(response(200, body), "u", NOW) == Delivery(
         Accepted(5), "u", 200, Answer("r2", 5, ())
     )
 
@@ -85,7 +85,7 @@ def test_a_200_brings_the_heartbeat_and_the_probes() -> None:
     ids=["empty", "a list", "too deep", "no heartbeat", "a bad probe"],
 )
 def test_a_malformed_200_is_refused_whole_with_its_reason(body: Any, error: str) -> None:
-    delivery = read_response(response(200, body), "u")
+    delivery = read_response(response(200, body), "u", NOW)
     assert delivery.error.startswith(error)
     assert delivery == Delivery(Refused(), "u", 200, error=delivery.error, malformed=True)
 
