@@ -33,6 +33,7 @@ class PodMeta(msgspec.Struct, rename="camel", frozen=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: tuple[PodOwner, ...] = ()
+    finalizers: tuple[str, ...] = ()
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
 
@@ -41,6 +42,7 @@ class PodContainer(msgspec.Struct, rename="camel", frozen=True):
     """A container of the spec."""
 
     name: str
+    image: str = ""
     restart_policy: str = ""
 
 
@@ -60,6 +62,13 @@ class PodCondition(msgspec.Struct, rename="camel", frozen=True):
     last_transition_time: datetime | None = None
 
 
+class ContainerStatus(msgspec.Struct, rename="camel", frozen=True):
+    """What the kubelet says about a container."""
+
+    name: str
+    container_id: str = msgspec.field(default="", name="containerID")
+
+
 class PodStatus(msgspec.Struct, rename="camel", frozen=True):
     """A pod's status."""
 
@@ -68,6 +77,7 @@ class PodStatus(msgspec.Struct, rename="camel", frozen=True):
     host_ip: str = msgspec.field(default="", name="hostIP")
     start_time: datetime | None = None
     conditions: tuple[PodCondition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
 
 
 class Pod(msgspec.Struct, rename="camel", frozen=True):
@@ -98,6 +108,16 @@ class Pod(msgspec.Struct, rename="camel", frozen=True):
         """When the condition Ready last changed; None when that is unknown."""
         times = (c.last_transition_time for c in self.status.conditions if c.type == "Ready")
         return next(times, None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended for good: none of its containers will start again."""
+        return self.status.phase in ("Failed", "Succeeded")
+
+    @property
+    def container_ids(self) -> dict[str, str]:
+        """The runtime's id of each container that has one, by name."""
+        return {c.name: c.container_id for c in self.status.container_statuses if c.container_id}
 
     @property
     def is_probed(self) -> bool:

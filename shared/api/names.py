@@ -20,6 +20,8 @@ DELETE_PRIORITY_LABEL = f"{GROUP}/gs-delete-priority"
 NETWORK_DISABLED_LABEL = f"{GROUP}/network-disabled"
 DELETING_LABEL = f"{GROUP}/gs-deleting"
 NODE_NAME_LABEL = f"{GROUP}/node-name"
+# On the aggregator's pods: the Services select the leader by it.
+LEADER_LABEL = "gamekeeper.dev/leader"
 # The label that Kubernetes' own controllers use for the same thing.
 REVISION_LABEL = "controller-revision-hash"
 
@@ -28,6 +30,14 @@ OPS_STATE_CHANGED_ANNOTATION = f"{GROUP}/opsState-last-changed-time"
 STATE_CHANGED_ANNOTATION = f"{GROUP}/state-last-changed-time"
 VERDICTS_ANNOTATION = "gamekeeper.dev/service-quality-verdicts"
 AGENT_ANNOTATION = "gamekeeper.dev/agent"  # auto | always | never
+# On a GameServerSet.
+ACCOUNTED_ANNOTATION = "gamekeeper.dev/accounted-deletions"
+PAUSED_ANNOTATION = "gamekeeper.dev/paused"  # "true" stops every write except status
+PROTECT_ANNOTATION = "gamekeeper.dev/protect-allocated"  # "true" spares Allocated servers
+UPDATE_OPS_STATES_ANNOTATION = "gamekeeper.dev/update-ops-states"  # "None,Maintaining"
+# On a pod.
+UPDATE_ANNOTATION = "gamekeeper.dev/update"
+IMAGES_ANNOTATION = "gamekeeper.dev/container-images"
 
 # What only Gamekeeper writes: an action of a service quality cannot set these.
 OWNED_KEYS = frozenset(
