@@ -200,8 +200,7 @@ class HttpKubeClient(KubeClient):
             except aiohttp.SocketTimeoutError:
                 return
             finally:
-                # Not given back to the pool: the server would go on writing into it.
-                response.close()
+                _hang_up(response)
         except _FOREIGN_ERRORS as error:
             raise _network_error(error, request) from error
 
@@ -237,6 +236,18 @@ class HttpKubeClient(KubeClient):
                 retry_after=response.headers.get("Retry-After"),
             )
         )
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """Close the connection of an answer that has no end; the server would go on writing into it.
+
+    At once: a TLS transport that is closed politely stays open until the server has answered,
+    and nobody waits for it.
+    """
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
+    response.close()
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
