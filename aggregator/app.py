@@ -1,45 +1,49 @@
-"""Puts the aggregator together: reflectors fill caches, changes become keys, controllers reconcile.
+"""Puts the aggregator together: reflectors fill caches, changes become keys, the leader reconciles.
 
 This is the only place that knows all parts. A watch event or a report only adds a key to a work
 queue; what to do is decided from the caches, so losing any event costs time, never truth.
+
+| | leader | standby |
+| --- | --- | --- |
+| caches | follow the API server | the same |
+| controllers | run | do not exist |
+| reports | taken | 503 |
+| /readyz | the caches are whole | the same |
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
+import platform
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import structlog
-from aiohttp import web
 
 from aggregator import log_keys
 from aggregator.caches import Caches, set_key
-from aggregator.gameserver.reconciler import GameServerReconciler
-from aggregator.gameserverset.apply import Applier
-from aggregator.gameserverset.pod import AgentTemplate
-from aggregator.gameserverset.reconciler import GameServerSetReconciler
-from aggregator.gameserverset.trust import TrustBundle
 from aggregator.health import health_app
 from aggregator.intake.auth import TokenAuthenticator
 from aggregator.intake.routes import IntakePorts, intake_app
 from aggregator.kube.client import open_kube_client
-from aggregator.kube.controller import Controller
-from aggregator.kube.events import EventRecorder
-from aggregator.kube.expectations import Expectations
+from aggregator.kube.election import LeaseTimes
+from aggregator.kube.fenced import FencedClient
+from aggregator.kube.leadership import Leadership
+from aggregator.kube.lease import Candidate, LeaderElection
 from aggregator.kube.reflector import Reflector
 from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
 from aggregator.kube.transport import Selection
+from aggregator.leader_label import LeaderLabel
 from aggregator.ledger import Ledger
 from aggregator.pods import Pod, decode_pod
 from aggregator.quality.probes import ProbePlan, plan_probes
+from aggregator.serving import HttpServer, read_file, tls_context
+from aggregator.term import Term
 from shared.api import names
 from shared.api.gameserver import GameServer
 from shared.api.gameserverset import GameServerSet
 from shared.clock import monotonic_seconds
-from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
     from aggregator.intake.auth import PodIdentity
@@ -51,25 +55,25 @@ logger = structlog.get_logger()
 
 
 class Aggregator:
-    """One aggregator: caches, controllers and the two HTTP servers around one API client."""
+    """One aggregator: caches, the two HTTP servers, and its turns as the leader.
+
+    Args:
+        settings: what can be set.
+        client: the API server; this class puts the gate before all parts that write.
+    """
 
     def __init__(self, settings: Settings, client: KubeClient) -> None:
         self._settings = settings
-        self._client = client
+        self._leadership = Leadership()
+        self._client = FencedClient(client, self._leadership)
         self._caches = Caches(Ledger(monotonic_seconds(), settings.heartbeat_seconds))
-        self._expectations = Expectations()
-        self._events = EventRecorder(client)
         self._probes: dict[str, tuple[int, ProbePlan]] = {}
-        self._servers = Controller(
-            "gameserver",
-            GameServerReconciler(client, self._events, self._caches).reconcile,
-            settings.workers,
-        )
-        self._sets = Controller(
-            "gameserverset",
-            GameServerSetReconciler(self._caches, self._applier(), self._expectations).reconcile,
-            settings.workers,
-        )
+        self._certificates = read_file("GAMEKEEPER_REPORT_CA_FILE", settings.report_ca_file)
+        self._term: Term | None = None
+        self._reports = self._report_server()
+        pod = ObjectKey(settings.pod_namespace, settings.pod_name) if settings.pod_name else None
+        self._label = LeaderLabel(client, pod)
+        self._election = LeaderElection(client, _candidate(settings), self._leadership)
         self._reflectors: dict[str, Reflector[Any]] = {
             "GameServerSets": self._reflect_sets(),
             "GameServers": self._reflect_servers(),
@@ -77,44 +81,49 @@ class Aggregator:
         }
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set.
+        """Serve until `stop` is set; the lease is released then.
 
         Raises:
             InvalidInput: a port is in use, or a certificate file cannot be read.
         """
         async with AsyncExitStack() as stack:
-            await self._serve_health(stack)
-            # Until the caches are whole a report is answered with 503: its pod is not known yet.
-            await self._serve_reports(stack)
+            await stack.enter_async_context(self._health_server())
+            # Until this process leads and the caches are whole, a report is answered with 503.
+            await stack.enter_async_context(self._reports)
             async with asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(reflector.run(), name=f"reflect {name}")
                     for name, reflector in self._reflectors.items()
                 ]
-                background.append(tasks.create_task(self._events.run(), name="events"))
-                background.append(tasks.create_task(self._reconcile(), name="reconcile"))
+                background.append(tasks.create_task(self._stand(), name="stand for election"))
                 await stop.wait()
                 for task in background:
                     task.cancel()
 
-    async def _reconcile(self) -> None:
-        """Run the controllers, once the caches are whole: no decision before."""
+    async def _stand(self) -> None:
+        """Stand for election once the caches are whole: who is ready later leads later."""
         for reflector in self._reflectors.values():
             await reflector.synced.wait()
         logger.info("aggregator ready", **{log_keys.COUNT: len(self._caches.sets)})
-        async with asyncio.TaskGroup() as tasks:
-            for controller in (self._servers, self._sets):
-                tasks.create_task(controller.run(), name=controller.name)
+        await self._election.run(self._lead)
 
-    def _applier(self) -> Applier:
-        settings = self._settings
-        agent = AgentTemplate(
-            settings.agent_image, settings.agent_image_pull_policy, settings.report_urls
-        )
-        trust = TrustBundle(
-            self._client, read_file("GAMEKEEPER_REPORT_CA_FILE", settings.report_ca_file)
-        )
-        return Applier(self._client, self._events, self._expectations, trust, agent)
+    async def _lead(self) -> None:
+        """Do the work of the leader until cancelled."""
+        self._caches.ledger.begin(monotonic_seconds())
+        term = Term(self._settings, self._client, self._caches, self._certificates)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for reflector in self._reflectors.values():
+                    tasks.create_task(reflector.refresh())
+            self._term = term
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._label.take(self._client), name="leader label")
+                tasks.create_task(term.run(), name="term")
+        finally:
+            self._term = None
+            # Agents come back to whoever leads then.
+            self._reports.close_connections()
+            await self._label.drop()
 
     # -- what a change means: which keys to look at again --------------------------------------
 
@@ -123,13 +132,15 @@ class Aggregator:
             item = new or old
             if item is None:
                 return
-            self._sets.queue.add(ObjectKey(item.metadata.namespace, item.metadata.name))
             if new is None:
                 self._probes.pop(item.metadata.uid, None)
-            elif old is None or old.metadata.generation != new.metadata.generation:
+            if self._term is None:
+                return
+            self._term.look_at_set(ObjectKey(item.metadata.namespace, item.metadata.name))
+            if new is not None and old is not None and _respecified(old, new):
                 # Qualities may be others now: conditions and probe lists follow.
                 for pod in self._caches.pods_of(new):
-                    self._servers.queue.add(_key(pod))
+                    self._term.look_at_server(_key(pod))
 
         selection = Selection(GAMESERVERSETS, self._settings.namespace)
         decode = GameServerSet.model_validate_json
@@ -138,12 +149,10 @@ class Aggregator:
     def _reflect_servers(self) -> Reflector[GameServer]:
         def changed(old: GameServer | None, new: GameServer | None) -> None:
             item = new or old
-            if item is None:
+            if item is None or self._term is None:
                 return
-            self._servers.queue.add(_key(item))
-            owner = set_key(item)
-            if owner is not None:
-                self._sets.queue.add(owner)
+            self._term.look_at_server(_key(item))
+            self._term.look_at_set(set_key(item))
 
         selection = Selection(GAMESERVERS, self._settings.namespace)
         decode = GameServer.model_validate_json
@@ -157,23 +166,18 @@ class Aggregator:
         item = new or old
         if item is None:
             return
-        key = _key(item)
-        self._servers.queue.add(key)
         if new is None:
             self._caches.ledger.forget(item.metadata.uid)
         elif new.is_probed:
             self._caches.ledger.expect(new.metadata.uid, monotonic_seconds())
-        owner = set_key(item)
-        if owner is not None:
-            if new is not None:
-                self._expectations.observed_creation(owner, key.name)
-            if new is None or new.terminating:
-                self._expectations.observed_deletion(owner, item.metadata.uid)
-            self._sets.queue.add(owner)
+        if self._term is not None:
+            self._term.pod_changed(item, gone=new is None)
 
     # -- reports --------------------------------------------------------------------------------
 
     def _probes_for(self, identity: PodIdentity) -> tuple[str, ProbeList] | None:
+        if not self._leadership.leading:
+            return None
         pod = self._caches.pods.get(ObjectKey(identity.namespace, identity.pod_name))
         if pod is None or pod.metadata.uid != identity.pod_uid:
             return None
@@ -187,20 +191,20 @@ class Aggregator:
         return plan.revision, plan.probes
 
     def _report_accepted(self, key: ObjectKey, changed: bool) -> None:
-        if changed:
-            self._servers.queue.add(key)
+        if changed and self._term is not None:
+            self._term.look_at_server(key)
 
     # -- HTTP -----------------------------------------------------------------------------------
 
-    async def _serve_health(self, stack: AsyncExitStack) -> None:
+    def _health_server(self) -> HttpServer:
         checks = {
             f"{name} synced": reflector.synced.is_set
             for name, reflector in self._reflectors.items()
         }
         settings = self._settings
-        await _serve(stack, health_app(checks), settings.health_address, settings.health_port, None)
+        return HttpServer(health_app(checks), settings.health_address, settings.health_port)
 
-    async def _serve_reports(self, stack: AsyncExitStack) -> None:
+    def _report_server(self) -> HttpServer:
         settings = self._settings
         ports = IntakePorts(
             authenticate=TokenAuthenticator(self._client),
@@ -209,60 +213,23 @@ class Aggregator:
             on_accepted=self._report_accepted,
             heartbeat_seconds=settings.heartbeat_seconds,
         )
-        context = None
-        if settings.report_tls_certificate_file:
-            context = _tls_context(
-                settings.report_tls_certificate_file, settings.report_tls_key_file
-            )
-        app = intake_app(ports)
-        await _serve(stack, app, settings.report_address, settings.report_port, context)
+        context = tls_context(settings.report_tls_certificate_file, settings.report_tls_key_file)
+        return HttpServer(intake_app(ports), settings.report_address, settings.report_port, context)
 
 
 def _key(item: Pod | GameServer) -> ObjectKey:
     return ObjectKey(item.metadata.namespace, item.metadata.name)
 
 
-def read_file(setting: str, path: str) -> str:
-    """Return the text of a file that a setting names; empty for an empty path.
-
-    Raises:
-        InvalidInput: it cannot be read.
-    """
-    if not path:
-        return ""
-    try:
-        return Path(path).read_text()
-    except OSError as error:
-        raise InvalidInput(setting, f"cannot read {path}: {error.strerror}") from error
+def _respecified(old: GameServerSet, new: GameServerSet) -> bool:
+    return old.metadata.generation != new.metadata.generation
 
 
-def _tls_context(certificate: str, key: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        message = f"cannot use {certificate} with {key}: {error}"
-        raise InvalidInput("GAMEKEEPER_REPORT_TLS_CERTIFICATE_FILE", message) from error
-    return context
-
-
-async def _serve(
-    stack: AsyncExitStack,
-    app: web.Application,
-    address: str,
-    port: int,
-    context: ssl.SSLContext | None,
-) -> None:
-    # Agents hold their connections open; a stop must not wait for them.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, address, port, ssl_context=context)
-    try:
-        await site.start()
-    except OSError as error:
-        message = f"cannot listen on {address}:{port}: {error.strerror or error}"
-        raise InvalidInput("", f"{message}; choose another port or stop what uses it") from error
+def _candidate(settings: Settings) -> Candidate:
+    # The name is for people; what makes it unique is the rest.
+    identity = f"{settings.pod_name or platform.node()}_{uuid4()}"
+    lease = ObjectKey(settings.lease_namespace, settings.lease_name)
+    return Candidate(lease, identity, LeaseTimes.of_duration(settings.lease_seconds))
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:

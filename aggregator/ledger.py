@@ -64,6 +64,11 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def begin(self, now: float) -> None:
+        """Begin to lead: forget what was reported before, and have patience with everybody anew."""
+        self._started_seconds = now
+        self._entries.clear()
+
     def accept(self, accepted: Accepted, now: float) -> bool:
         """Keep the report; return whether its GameServer must be looked at.
 

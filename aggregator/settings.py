@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "GAMEKEEPER_"
+# Every cluster has it, and no game lives there.
+_SYSTEM_NAMESPACE = "kube-system"
 
 
 def _split(value: object) -> object:
@@ -73,12 +75,32 @@ class Settings(BaseModel):
     heartbeat_seconds: float = Field(
         default=10.0, ge=1, le=300, description="how often an agent reports when nothing changes"
     )
+    pod_name: str = Field(
+        default="", max_length=253, description="pod of this process; empty outside of a cluster"
+    )
+    pod_namespace: str = Field(
+        default="", max_length=63, description="namespace of that pod; its lease lives there"
+    )
+    lease_name: str = Field(
+        default="gamekeeper-aggregator",
+        min_length=1,
+        max_length=253,
+        description="lease that decides who leads; one for all that serve the same sets",
+    )
+    lease_seconds: int = Field(
+        default=15, ge=1, le=300, description="after how long a leader that fell silent is replaced"
+    )
     workers: int = Field(
         default=4, ge=1, le=64, description="objects that each controller reconciles at a time"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least level of the lines that are logged"
     )
+
+    @property
+    def lease_namespace(self) -> str:
+        """Where the lease lives: beside the pod, else with what is served."""
+        return self.pod_namespace or self.namespace or _SYSTEM_NAMESPACE
 
     @field_validator("report_urls")
     @classmethod
@@ -89,9 +111,11 @@ class Settings(BaseModel):
         return urls
 
     @model_validator(mode="after")
-    def _tokens_travel_encrypted(self) -> Self:
+    def _fields_fit_together(self) -> Self:
         if bool(self.report_tls_certificate_file) != bool(self.report_tls_key_file):
             raise ValueError("report_tls_certificate_file and report_tls_key_file go together")
+        if bool(self.pod_name) != bool(self.pod_namespace):
+            raise ValueError("pod_name and pod_namespace go together")
         if not self.report_tls_certificate_file and not _is_loopback(self.report_address):
             raise ValueError(
                 "report_tls_certificate_file must be set unless report_address is a loopback one"

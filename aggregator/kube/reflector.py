@@ -148,7 +148,25 @@ class Reflector(Generic[T]):
         self._seen: dict[ObjectKey, _Meta] = {}
         self._undecodable: set[str] = set()
         self._failures = 0
+        self._watching: asyncio.Timeout | None = None
+        # How often a fresh list was asked for, and which of these wishes the store fulfils.
+        self._asked = 0
+        self._fulfilled = 0
+        self._listed = asyncio.Condition()
         self.synced = asyncio.Event()
+
+    async def refresh(self) -> None:
+        """Return once the store has equalled a consistent list that began after this call.
+
+        A watch may lag behind without any sign of it. Who begins to decide must know what the
+        leader before has written; `run` must be running.
+        """
+        self._asked += 1
+        wish = self._asked
+        if self._watching is not None:
+            self._watching.reschedule(asyncio.get_running_loop().time())
+        async with self._listed:
+            await self._listed.wait_for(lambda: self._fulfilled >= wish)
 
     async def run(self) -> None:
         """List and watch until cancelled."""
@@ -167,11 +185,17 @@ class Reflector(Generic[T]):
 
     async def _follow(self) -> None:
         """List if there is no version to go on from, then watch until the watch ends."""
-        if self._version is None:
+        if self._version is None or self._fulfilled < self._asked:
+            wish = self._asked
             self._version = await self._list()
             self.synced.set()
+            async with self._listed:
+                self._fulfilled = wish
+                self._listed.notify_all()
+            return
         started = self._pace.monotonic()
-        await self._watch(self._version)
+        if await self._watch_until_refresh(self._version):
+            return
         if self._pace.monotonic() - started < self._pace.healthy_seconds:
             # A server that answers and closes would otherwise be asked a thousand times a second.
             raise Unavailable("WatchEnded", "the watch ended at once")
@@ -209,6 +233,18 @@ class Reflector(Generic[T]):
         for key in [key for key in self._seen if key not in listed]:
             self._remove(key)
         return version
+
+    async def _watch_until_refresh(self, version: str) -> bool:
+        """Follow changes until the watch ends; return whether a fresh list was asked for."""
+        try:
+            async with asyncio.timeout(None) as watching:
+                self._watching = watching
+                await self._watch(version)
+        except TimeoutError:
+            return True
+        finally:
+            self._watching = None
+        return False
 
     async def _watch(self, version: str) -> None:
         """Follow changes after `version` until the watch ends."""

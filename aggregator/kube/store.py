@@ -45,6 +45,10 @@ class Store(Generic[T]):
         """Return the object, None when it does not exist."""
         return self._objects.get(key)
 
+    def keys(self) -> list[ObjectKey]:
+        """Return all keys: a copy."""
+        return list(self._objects)
+
     def items(self) -> list[tuple[ObjectKey, T]]:
         """Return all pairs: a copy, so that the caller may await while it goes through them."""
         return list(self._objects.items())

@@ -38,6 +38,17 @@ def test_nobody_is_lost_to_a_leader_that_has_just_begun() -> None:
     assert (ledger.is_lost("u", 1029), ledger.is_lost("u", 1030)) == (False, True)
 
 
+def test_a_new_term_knows_no_report_and_has_patience_with_everybody() -> None:
+    ledger = Ledger(started_seconds=0, heartbeat_seconds=10)
+    ledger.accept(accepted(), 1)
+    ledger.begin(500)
+    assert (ledger.get("u"), ledger.is_lost("u", 529), ledger.is_lost("u", 530)) == (
+        None,
+        False,
+        True,
+    )
+
+
 def test_a_pod_that_comes_later_has_the_same_patience() -> None:
     ledger = Ledger(started_seconds=0, heartbeat_seconds=10)
     ledger.expect("u", 500)

@@ -28,6 +28,10 @@ def test_what_must_be_set_is_enough() -> None:
         agent_image="gamekeeper-agent:1",
         agent_image_pull_policy="IfNotPresent",
         heartbeat_seconds=10.0,
+        pod_name="",
+        pod_namespace="",
+        lease_name="gamekeeper-aggregator",
+        lease_seconds=15,
         workers=4,
         log_level="info",
     )
@@ -49,6 +53,21 @@ def test_texts_become_the_types_of_the_fields() -> None:
         settings.heartbeat_seconds,
         settings.workers,
     ) == (("https://a:1", "https://b:2"), 0, 2.5, 8)
+
+
+@pytest.mark.parametrize(
+    ("given", "namespace"),
+    [
+        pytest.param({}, "kube-system", id="whole cluster, no pod"),
+        pytest.param({"NAMESPACE": "games"}, "games", id="one namespace"),
+        pytest.param(
+            {"NAMESPACE": "games", "POD_NAME": "a", "POD_NAMESPACE": "system"}, "system", id="pod"
+        ),
+    ],
+)
+def test_the_lease_lives_beside_the_pod_else_with_what_is_served(given, namespace: str) -> None:
+    settings = read_settings(LEAST | {f"GAMEKEEPER_{name}": text for name, text in given.items()})
+    assert settings.lease_namespace == namespace
 
 
 def test_variables_that_kubernetes_makes_for_services_are_no_settings() -> None:
@@ -112,6 +131,9 @@ def test_without_tls_reports_are_taken_on_loopback_only() -> None:
         ),
         pytest.param(
             {"GAMEKEEPER_REPORT_TLS_KEY_FILE": ""}, "settings", "go together", id="half of TLS"
+        ),
+        pytest.param(
+            {"GAMEKEEPER_POD_NAME": "a"}, "settings", "go together", id="a pod without a namespace"
         ),
     ],
 )

@@ -1,0 +1,99 @@
+"""One HTTP server of the aggregator: its port, its certificate, its connections. Not pure."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from shared.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# Agents hold their connections open; a stop must not wait for them.
+_SHUTDOWN_SECONDS = 1.0
+
+
+class HttpServer:
+    """An application on a port, for the time of an `async with` block.
+
+    Args:
+        app: what is served.
+        address: IP address to listen on.
+        port: 0 for any that is free.
+        context: certificate; None for plain HTTP.
+    """
+
+    def __init__(
+        self, app: web.Application, address: str, port: int, context: ssl.SSLContext | None = None
+    ) -> None:
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        self._address = address
+        self._port = port
+        self._context = context
+
+    async def __aenter__(self) -> Self:
+        """Listen.
+
+        Raises:
+            InvalidInput: the port is in use or not allowed.
+        """
+        await self._runner.setup()
+        try:
+            await web.TCPSite(
+                self._runner, self._address, self._port, ssl_context=self._context
+            ).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            message = f"cannot listen on {self._address}:{self._port}: {error.strerror or error}"
+            remedy = "choose another port or stop what uses it"
+            raise InvalidInput("", f"{message}; {remedy}") from error
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening and end the connections, those that are answered after their answer."""
+        await self._runner.cleanup()
+
+    def close_connections(self) -> None:
+        """End every connection that is open now, after the answer that it waits for; go on."""
+        if self._runner.server is not None:
+            self._runner.server.pre_shutdown()
+
+
+def read_file(setting: str, path: str) -> str:
+    """Return the text of a file that a setting names; empty for an empty path.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        raise InvalidInput(setting, f"cannot read {path}: {error.strerror}") from error
+
+
+def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
+    """Return the context of a certificate and its key, None without one.
+
+    Raises:
+        InvalidInput: they cannot be used.
+    """
+    if not certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        message = f"cannot use {certificate} with {key}: {error}"
+        raise InvalidInput("GAMEKEEPER_REPORT_TLS_CERTIFICATE_FILE", message) from error
+    return context

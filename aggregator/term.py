@@ -1,0 +1,86 @@
+"""What runs only while this process leads: the controllers, and what they remember. Not pure.
+
+Everything here is made anew for each term, as after a restart of the process: what another leader
+did meanwhile is known from the caches alone, never from memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aggregator.caches import Caches, set_key
+from aggregator.gameserver.reconciler import GameServerReconciler
+from aggregator.gameserverset.apply import Applier
+from aggregator.gameserverset.pod import AgentTemplate
+from aggregator.gameserverset.reconciler import GameServerSetReconciler
+from aggregator.gameserverset.trust import TrustBundle
+from aggregator.kube.controller import Controller
+from aggregator.kube.events import EventRecorder
+from aggregator.kube.expectations import Expectations
+from aggregator.kube.resources import ObjectKey
+
+if TYPE_CHECKING:
+    from aggregator.kube.transport import KubeClient
+    from aggregator.pods import Pod
+    from aggregator.settings import Settings
+
+
+class Term:
+    """The controllers of one term.
+
+    Args:
+        settings: of the aggregator.
+        client: behind the gate.
+        caches: what the controllers read.
+        certificates: PEM bundle that agents trust.
+    """
+
+    def __init__(
+        self, settings: Settings, client: KubeClient, caches: Caches, certificates: str
+    ) -> None:
+        self._caches = caches
+        self._expectations = Expectations()
+        self._events = EventRecorder(client)
+        agent = AgentTemplate(
+            settings.agent_image, settings.agent_image_pull_policy, settings.report_urls
+        )
+        trust = TrustBundle(client, certificates)
+        applier = Applier(client, self._events, self._expectations, trust, agent)
+        servers = GameServerReconciler(client, self._events, caches)
+        sets = GameServerSetReconciler(caches, applier, self._expectations)
+        self._servers = Controller("gameserver", servers.reconcile, settings.workers)
+        self._sets = Controller("gameserverset", sets.reconcile, settings.workers)
+
+    async def run(self) -> None:
+        """Reconcile everything, then whatever changes, until cancelled."""
+        for key in (*self._caches.pods.keys(), *self._caches.servers.keys()):
+            self._servers.queue.add(key)
+        for key in self._caches.sets.keys():  # noqa: SIM118 - a store is no dict
+            self._sets.queue.add(key)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._events.run(), name="events")
+            for controller in (self._servers, self._sets):
+                tasks.create_task(controller.run(), name=controller.name)
+
+    def look_at_server(self, key: ObjectKey) -> None:
+        """Have a server reconciled."""
+        self._servers.queue.add(key)
+
+    def look_at_set(self, key: ObjectKey | None) -> None:
+        """Have a set reconciled; None is none."""
+        if key is not None:
+            self._sets.queue.add(key)
+
+    def pod_changed(self, pod: Pod, *, gone: bool) -> None:
+        """Note what the cache shows of a pod now, and have it and its set reconciled."""
+        key = ObjectKey(pod.metadata.namespace, pod.metadata.name)
+        self._servers.queue.add(key)
+        owner = set_key(pod)
+        if owner is None:
+            return
+        if not gone:
+            self._expectations.observed_creation(owner, key.name)
+        if gone or pod.terminating:
+            self._expectations.observed_deletion(owner, pod.metadata.uid)
+        self._sets.queue.add(owner)
