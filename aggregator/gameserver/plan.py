@@ -104,7 +104,8 @@ def _plan_bound(observed: Observed, pod: Pod, server: GameServer) -> Plan:
     status = plan_status(observed, pod, server, writes, records)
     if status is not None:
         operations.append(status)
-    mirrored = mirror.plan_mirror(pod, server, writes, current_state(pod, server), observed.now)
+    state = current_state(pod, server, observed.owner)
+    mirrored = mirror.plan_mirror(pod, server, writes, state, observed.now)
     if mirrored is not None:
         events = state_events(pod, server, writes)
         operations.append(

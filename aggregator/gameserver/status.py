@@ -42,7 +42,7 @@ def plan_status(
         writes: fields that the same plan writes to the GameServer: they count already.
         records: the acted-on verdicts after the plan.
     """
-    state = current_state(pod, server)
+    state = current_state(pod, server, observed.owner)
     former = server.status
     fresh = former.model_copy(
         update={

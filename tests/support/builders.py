@@ -75,18 +75,29 @@ def pod(
     pod_ip: str = "10.0.0.1",
     labels: dict[str, str] | None = None,
     owner_uid: str = SET_UID,
+    annotations: dict[str, str] | None = None,
+    finalizers: tuple[str, ...] = (),
+    images: dict[str, str] | None = None,
+    container_ids: dict[str, str] | None = None,
+    created: datetime = _STARTED,
 ) -> Pod:
-    """A pod of the set with this id; `ready` None means that it has no Ready condition yet."""
+    """A pod of the set with this id; `ready` None means that it has no Ready condition yet.
+
+    `owner_uid` empty means an orphan; `images` are the containers and what they are asked to run.
+    """
     metadata: dict[str, Any] = {
         "name": f"{SET_NAME}-{id_}",
         "namespace": "games",
         "uid": uid or f"pod-{id_}",
         "resourceVersion": "20",
         "labels": {names.OWNER_LABEL: SET_NAME} | (labels or {}),
-        "ownerReferences": [
-            {"uid": owner_uid, "name": SET_NAME, "kind": "GameServerSet", "controller": True}
-        ],
+        "annotations": annotations or {},
+        "finalizers": list(finalizers),
+        "creationTimestamp": render_time(created),
     }
+    if owner_uid:
+        owner = {"uid": owner_uid, "name": SET_NAME, "kind": "GameServerSet", "controller": True}
+        metadata["ownerReferences"] = [owner]
     if terminating:
         metadata["deletionTimestamp"] = render_time(NOW)
     sidecar = {"name": AGENT_CONTAINER_NAME, "restartPolicy": "Always"}
@@ -101,7 +112,10 @@ def pod(
         "metadata": metadata,
         "spec": {
             "nodeName": node_name,
-            "containers": [{"name": "game"}],
+            "containers": [
+                {"name": name, "image": image}
+                for name, image in (images or {"game": "game:1"}).items()
+            ],
             "initContainers": [sidecar] if agent else [],
         },
         "status": {
@@ -110,6 +124,9 @@ def pod(
             "hostIP": "192.168.0.1",
             "startTime": render_time(_STARTED),
             "conditions": conditions if ready is not None else [],
+            "containerStatuses": [
+                {"name": name, "containerID": id_} for name, id_ in (container_ids or {}).items()
+            ],
         },
     }
     return decode_pod(json.dumps(body))

@@ -4,7 +4,9 @@ import pytest
 
 from aggregator.binding import claim_on, owner_pod_uid, speaks_for
 from aggregator.gameserver.state import current_state, desired_state
-from tests.support.builders import game_server, pod
+from aggregator.pod_update import PodUpdate, render_update
+from shared.api import names
+from tests.support.builders import NOW, game_server, game_server_set, pod
 
 PHASES = {
     "": "Creating",
@@ -40,6 +42,37 @@ def test_a_claim_is_a_wish_and_no_observation():
 
 
 CLAIM = {"reason": "ScaleDown", "podUid": "pod-0"}
+HOOKED = game_server_set(lifecycle={"preDelete": {"labelsHandler": {"drain": "me"}}})
+
+
+@pytest.mark.parametrize(
+    ("labels", "deletion", "owner", "state"),
+    [
+        pytest.param({"drain": "me"}, CLAIM, HOOKED, "PreDelete", id="claimed and held"),
+        pytest.param({}, CLAIM, HOOKED, "Ready", id="claimed, the hook let it go"),
+        pytest.param({"drain": "me"}, None, HOOKED, "Ready", id="not claimed"),
+        pytest.param({"drain": "me"}, CLAIM, game_server_set(), "Ready", id="no hook"),
+        pytest.param({"drain": "me"}, CLAIM, None, "Ready", id="no set"),
+    ],
+)
+def test_a_claimed_server_that_a_hook_holds_is_pre_delete(labels, deletion, owner, state):
+    assert current_state(pod(labels=labels), game_server(deletion=deletion), owner) == state
+
+
+@pytest.mark.parametrize(
+    ("phase", "terminating", "state"),
+    [
+        ("Running", False, "PreUpdate"),
+        ("Pending", False, "PreUpdate"),
+        ("Failed", False, "Crash"),
+        ("Running", True, "Deleting"),
+    ],
+)
+def test_an_update_shows_while_the_pod_lives(phase, terminating, state):
+    text = render_update(PodUpdate("InPlace", "new", NOW))
+    annotations = {names.UPDATE_ANNOTATION: text}
+    marked = pod(phase=phase, terminating=terminating, annotations=annotations)
+    assert current_state(marked, game_server()) == state
 
 
 @pytest.mark.parametrize(
