@@ -12,6 +12,10 @@ Nothing that a sender can put into a request is answered with a 500.
 | 409 | older than what was accepted; with the accepted epoch |
 | 429 | the pod reports too often; Retry-After |
 | 503 | the API server cannot be asked, or the pod is not in the cache yet; Retry-After |
+| 503 | this aggregator does not lead; Retry-After, and the connection is closed |
+
+A standby does not send agents elsewhere: a bearer token goes to one name only, and behind that name
+the next connection finds the leader.
 """
 
 from __future__ import annotations
@@ -52,6 +56,8 @@ _REPORT_BURST = 40
 _RATE_LIMIT_CAPACITY = 50_000
 _BODY_SECONDS = 10.0
 _RETRY_AFTER_SECONDS = 1.0
+OUTCOME_ACCEPTED = "Accepted"
+OUTCOME_DUPLICATE = "Duplicate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,10 @@ class IntakePorts:
             had been lost.
         heartbeat_seconds: what agents are told.
         monotonic: seconds, for rates and silence.
+        leading: whether this aggregator leads at this very moment.
+        on_report: called with every accepted report, for whoever keeps a history.
+        count: called with how each request ended: `Accepted`, `Duplicate`, or the reason of its
+            rejection; a closed set, for the metric.
     """
 
     authenticate: Callable[[str], Awaitable[PodIdentity]]
@@ -77,18 +87,27 @@ class IntakePorts:
     on_accepted: Callable[[ObjectKey, bool], None]
     heartbeat_seconds: float
     monotonic: Callable[[], float] = monotonic_seconds
+    leading: Callable[[], bool] = lambda: True
+    on_report: Callable[[Report], None] = lambda _report: None
+    count: Callable[[str], None] = lambda _outcome: None
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
-    """Ends a request with a rejection."""
+    """Ends a request with a rejection, and with `hang_up` the connection too."""
 
     def __init__(
-        self, status: int, rejection: Rejection, retry_after_seconds: float | None = None
+        self,
+        status: int,
+        rejection: Rejection,
+        retry_after_seconds: float | None = None,
+        *,
+        hang_up: bool = False,
     ) -> None:
         super().__init__(status, rejection.reason)
         self.status = status
         self.rejection = rejection
         self.retry_after_seconds = retry_after_seconds
+        self.hang_up = hang_up
 
     def response(self) -> web.Response:
         headers = {}
@@ -97,7 +116,10 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
             headers["Retry-After"] = str(max(1, ceil(self.retry_after_seconds)))
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        return web.json_response(render(self.rejection), status=self.status, headers=headers)
+        response = web.json_response(render(self.rejection), status=self.status, headers=headers)
+        if self.hang_up:
+            response.force_close()
+        return response
 
 
 class ReportIntake:
@@ -114,10 +136,12 @@ class ReportIntake:
         try:
             answer = await self._take(request)
         except _Refused as refused:
+            self._ports.count(refused.rejection.reason)
             return refused.response()
         return web.Response(body=_encode(answer), content_type="application/json")
 
     async def _take(self, request: web.Request) -> Answer:
+        self._check_leading()
         if request.content_type != "application/json":
             raise _Refused(415, Rejection("UnsupportedMediaType", "send application/json"))
         identity = await self._identify(request)
@@ -132,10 +156,17 @@ class ReportIntake:
         if current is None:
             message = "this pod is not known yet; report again"
             raise _Refused(503, Rejection("UnknownPod", message), _RETRY_AFTER_SECONDS)
+        # Once more: the lease may have ended while the token was reviewed or the body came.
+        self._check_leading()
         self._admit(identity, report)
         revision, probes = current
         stale_probes = probes if report.probes_revision != revision else None
         return Answer(revision, self._ports.heartbeat_seconds, stale_probes)
+
+    def _check_leading(self) -> None:
+        if not self._ports.leading():
+            rejection = Rejection("NotLeading", "another aggregator leads; connect again")
+            raise _Refused(503, rejection, _RETRY_AFTER_SECONDS, hang_up=True)
 
     async def _identify(self, request: web.Request) -> PodIdentity:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -159,8 +190,11 @@ class ReportIntake:
         outcome = admit(ledger.get(identity.pod_uid), report, utc_now())
         match outcome:
             case Accepted():
+                self._ports.count(OUTCOME_ACCEPTED)
+                self._ports.on_report(outcome.report)
                 self._ports.on_accepted(key, ledger.accept(outcome, now))
             case Duplicate():
+                self._ports.count(OUTCOME_DUPLICATE)
                 # A repetition tells nothing new, except that a lost agent is back.
                 if ledger.repeat(identity.pod_uid, now):
                     self._ports.on_accepted(key, True)

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +12,14 @@ import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
-from aggregator.intake.auth import NotAPod, PodIdentity, Unauthenticated
+from aggregator.intake.auth import NotAPod, PodIdentity
 from aggregator.intake.routes import IntakePorts, intake_app
 from aggregator.kube.errors import Unavailable
 from aggregator.kube.resources import ObjectKey
 from aggregator.ledger import Ledger
+from aggregator.reviews import Unauthenticated
 from shared.protocol.probes import ExecAction, ProbeSpec
-from shared.protocol.report import parse_answer
+from shared.protocol.report import Report, parse_answer
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(20)]
 
@@ -34,6 +36,9 @@ class Aggregator:
     seconds: float = 0.0
     accepted: list[tuple[ObjectKey, bool]] = field(default_factory=list)
     failure: Exception | None = None
+    leading: bool = True
+    counted: Counter[str] = field(default_factory=Counter)
+    reports: list[Report] = field(default_factory=list)
 
     async def authenticate(self, token: str) -> PodIdentity:
         if self.failure is not None:
@@ -50,7 +55,14 @@ class Aggregator:
             on_accepted=lambda key, changed: self.accepted.append((key, changed)),
             heartbeat_seconds=10,
             monotonic=lambda: self.seconds,
+            leading=lambda: self.leading,
+            on_report=self.reports.append,
+            count=lambda outcome: self.counted.update([outcome]),
         )
+
+    def took_nothing(self) -> bool:
+        """Whether nothing that was sent had any effect."""
+        return (self.accepted, self.reports, len(self.ledger)) == ([], [], 0)
 
 
 @pytest.fixture
@@ -300,3 +312,102 @@ async def test_an_agent_that_hangs_up_in_the_middle_harms_nobody(
     await writer.wait_closed()
     assert (await post(http, report())).status == 200
     assert len(aggregator.accepted) == 1
+
+
+async def test_a_standby_takes_nothing_says_when_to_come_again_and_hangs_up(
+    http: TestClient, aggregator: Aggregator
+) -> None:
+    aggregator.leading = False
+    answer = await post(http, report(), Authorization="Bearer bad")
+    assert (answer.status, await answer.json()) == (
+        503,
+        {"reason": "NotLeading", "message": "another aggregator leads; connect again"},
+    )
+    assert (answer.headers["Retry-After"], answer.headers["Connection"]) == ("1", "close")
+    assert (aggregator.took_nothing(), aggregator.counted) == (True, {"NotLeading": 1})
+
+
+async def test_a_leader_that_loses_its_lease_during_a_review_takes_the_report_no_more(
+    http: TestClient, aggregator: Aggregator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(self: Aggregator, token: str) -> PodIdentity:
+        self.leading = False
+        return POD
+
+    monkeypatch.setattr(Aggregator, "authenticate", lose)
+    aggregator = Aggregator()
+    async with TestClient(TestServer(intake_app(aggregator.ports()))) as client:
+        answer = await post(client, report())
+        assert (answer.status, (await answer.json())["reason"]) == (503, "NotLeading")
+    assert aggregator.took_nothing()
+
+
+@dataclass(frozen=True)
+class BadRequest:
+    """A request that must be refused, and how."""
+
+    status: int
+    reason: str
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    before: tuple[Any, ...] = ()
+
+
+BAD = {
+    "malformed: no JSON": BadRequest(400, "Invalid", b"{"),
+    "malformed: a list": BadRequest(400, "Invalid", b"[]"),
+    "malformed: a number with a thousand digits": BadRequest(
+        400, "Invalid", b'{"podUid": "uid-0", "epoch": ' + b"9" * 1000 + b"}"
+    ),
+    "malformed: brackets without end": BadRequest(400, "Invalid", b"[" * 60_000),
+    "malformed: half a surrogate": BadRequest(
+        400, "Invalid", json.dumps(report(agentVersion="\ud800")).encode()
+    ),
+    "malformed: a probe without a name": BadRequest(
+        400, "Invalid", report(probes=[{"status": "True"}])
+    ),
+    "oversized: more than 64 KiB": BadRequest(
+        413, "RequestEntityTooLarge", report(agentVersion="v" * 65_536)
+    ),
+    "oversized: more than 64 probes": BadRequest(
+        400, "Invalid", report(probes=[{"name": f"p{n}", "status": "True"} for n in range(65)])
+    ),
+    "foreign: another pod": BadRequest(403, "ForeignPod", report(podUid="uid-1")),
+    "replayed: an older sequence": BadRequest(409, "Stale", report(1, 1), before=(report(1, 2),)),
+    "replayed: an older epoch": BadRequest(409, "Stale", report(1, 9), before=(report(2, 1),)),
+    "unauthenticated: no header": BadRequest(
+        401, "Unauthenticated", report(), {"Authorization": ""}
+    ),
+    "unauthenticated: a wrong token": BadRequest(
+        401, "Unauthenticated", report(), {"Authorization": "Bearer bad"}
+    ),
+    "not JSON": BadRequest(
+        415, "UnsupportedMediaType", report(), {"Content-Type": "application/xml"}
+    ),
+}
+
+
+@pytest.mark.parametrize("bad", [pytest.param(bad, id=name) for name, bad in BAD.items()])
+async def test_a_bad_report_is_refused_clearly_counted_and_changes_nothing(
+    http: TestClient, aggregator: Aggregator, bad: BadRequest
+) -> None:
+    for earlier in bad.before:
+        assert (await post(http, earlier)).status == 200
+    before = (list(aggregator.accepted), list(aggregator.reports), aggregator.ledger.get("uid-0"))
+    aggregator.counted.clear()
+    answer = await post(http, bad.body, **bad.headers)
+    rejection = await answer.json()
+    assert (answer.status, rejection["reason"]) == (bad.status, bad.reason)
+    assert rejection["message"]
+    assert aggregator.counted == {bad.reason: 1}
+    after = (aggregator.accepted, aggregator.reports, aggregator.ledger.get("uid-0"))
+    assert after == before
+
+
+async def test_what_is_taken_is_counted_too_and_told_to_the_history(
+    http: TestClient, aggregator: Aggregator
+) -> None:
+    for sequence in (1, 1, 2):
+        await post(http, report(1, sequence))
+    assert aggregator.counted == {"Accepted": 2, "Duplicate": 1}
+    assert [each.sequence for each in aggregator.reports] == [1, 2]
