@@ -19,6 +19,7 @@ from agent.containers import Containers
 from agent.exec.engine import ProcrootEngine
 from agent.log import data
 from agent.prober import Prober
+from agent.probes.handlers import Handlers
 from agent.report_loop import ReportLoop
 from agent.reporting import build_report, describe_probe, encode_report
 from agent.sender import Sender
@@ -70,10 +71,11 @@ class Agent:
         clock = Clock()
         self._reports = ReportLoop(sender, clock, random_share, self._encode, self._answered)
         self._engine = ProcrootEngine(self._selector, helper, random_share)
+        self._handlers = Handlers(self._selector, self._engine, settings.pod_ip)
         self._containers = Containers(self._selector, settings.pod_uid, self._container_changed)
         self._prober = Prober(
             self._containers,
-            self._engine,
+            self._handlers,
             settings.max_concurrent_probes,
             self._reports.changed,
             random_share,
@@ -88,6 +90,7 @@ class Agent:
         log.info("agent started", extra=data(version=AGENT_VERSION, epoch=self._reports.epoch))
         parts: tuple[_Part, ...] = (
             self._engine,
+            self._handlers,
             self._containers,
             self._prober,
             self._status,
@@ -124,6 +127,7 @@ class Agent:
             self._reports.send(left)
         while self._reports.in_flight and monotonic_seconds() < deadline:
             self._turn((), until=deadline)
+        self._handlers.close()
         self._engine.close()
         self._status.close()
 

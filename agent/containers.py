@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from agent.exec.resolve import MainProcess, find_main_processes, is_pid_namespace_shared
+from agent.exec.resolve import (
+    MainProcess,
+    find_main_processes,
+    is_pid_namespace_shared,
+    recognises_containers,
+)
 from agent.probes.outcome import Outcome, unknown
 from shared.clock import boottime_seconds, monotonic_seconds, utc_now
 from shared.protocol.report import ContainerReport
@@ -44,6 +49,10 @@ class Containers:
         selector: of the main loop.
         pod_uid: of this pod.
         on_change: called with a container's name when it was found or has ended.
+
+    Attributes:
+        are_visible: whether a container that is not found is surely not there. False where PIDs
+            are not shared, and where the way of recognising containers does not even find ours.
     """
 
     def __init__(
@@ -56,6 +65,8 @@ class Containers:
         self._running: dict[str, Container] = {}
         self._ended: dict[str, Container] = {}
         self._search_at: float | None = None
+        self._is_shared = is_pid_namespace_shared()
+        self.are_visible = self._is_shared and recognises_containers(pod_uid)
 
     def want(self, names: Collection[str], now: float) -> None:
         """Watch these containers and no others; a new one is searched for at the next step."""
@@ -68,7 +79,7 @@ class Containers:
 
     def explain_absence(self, name: str) -> Outcome:
         """Return why a probe in this container, which `get` does not find, cannot run."""
-        if not is_pid_namespace_shared():
+        if not self._is_shared:
             return unknown(
                 "NoSharedPidNamespace",
                 "the agent sees only its own processes: set shareProcessNamespace: true in the pod"

@@ -1,7 +1,7 @@
 """Runs the probes of the list: what is due is started, each outcome becomes a verdict.
 
 Not here: what is due when (schedule.py), what an outcome means for the verdict (verdict.py), which
-containers run (containers.py), how a command runs (exec/engine.py).
+containers run (containers.py), how a handler runs (probes/handlers.py).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from agent import schedule, verdict
 from agent.log import data
-from agent.probes.exec import ExecBackend, ExecRun, RunningExec, outcome_of
-from agent.probes.outcome import HANDLER_NOT_SUPPORTED, Outcome, unknown
 from agent.verdict import Thresholds, VerdictState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.containers import Container, Containers
+    from agent.probes.handlers import ProbeRunner, RunningProbe
+    from agent.probes.outcome import Outcome
     from shared.clock import Clock
     from shared.protocol.probes import ProbeList, ProbeSpec
 
@@ -34,7 +34,9 @@ class ActiveProbe:
     """A probe of the list and all that is remembered of it.
 
     Attributes:
-        container: the run of the container that the state belongs to; None while there is none.
+        added: when the agent first had it, on the monotonic clock.
+        container: the run of the container that the state belongs to; None while there is none, or
+            none can be seen.
         next_start: on the monotonic clock; None while it runs or cannot run.
         running: the run under way.
         history: the latest outcomes, oldest first.
@@ -42,9 +44,10 @@ class ActiveProbe:
 
     spec: ProbeSpec
     state: VerdictState
+    added: float = 0.0
     container: Container | None = None
     next_start: float | None = None
-    running: RunningExec | None = None
+    running: RunningProbe | None = None
     history: deque[Outcome] = field(default_factory=lambda: deque(maxlen=HISTORY_RUNS))
 
 
@@ -53,7 +56,7 @@ class Prober:
 
     Args:
         containers: where the main processes come from; it calls `container_changed`.
-        backend: runs exec probes.
+        runner: runs one probe once.
         max_concurrent: how many probes may run at the same time.
         on_change: called when something that a report says has changed.
         share: returns a random number in [0, 1).
@@ -63,14 +66,14 @@ class Prober:
     def __init__(
         self,
         containers: Containers,
-        backend: ExecBackend,
+        runner: ProbeRunner,
         max_concurrent: int,
         on_change: Callable[[], None],
         share: Callable[[], float],
         clock: Clock,
     ) -> None:
         self._containers = containers
-        self._backend = backend
+        self._runner = runner
         self._max_concurrent = max_concurrent
         self._on_change = on_change
         self._share = share
@@ -87,20 +90,21 @@ class Prober:
         """Follow another list: an unchanged probe keeps its state, a changed one starts afresh."""
         before = self._probes
         self._probes = {}
+        now = self._clock.monotonic_seconds()
+        fresh: list[ActiveProbe] = []
         for spec in specs:
             kept = before.get(spec.name)
             if kept is not None and kept.spec == spec:
                 self._probes[spec.name] = before.pop(spec.name)
             else:
-                self._probes[spec.name] = ActiveProbe(spec, verdict.begin(_thresholds(spec)))
+                fresh.append(ActiveProbe(spec, verdict.begin(_thresholds(spec)), added=now))
+                self._probes[spec.name] = fresh[-1]
         for dropped in before.values():
             _cancel(dropped)
         self.revision = revision
-        names = {spec.container_name for spec in specs if spec.exec is not None}
-        now = self._clock.monotonic_seconds()
-        self._containers.want(names, now)
+        self._containers.want({spec.container_name for spec in specs if self._follows(spec)}, now)
         self._containers.step(now)  # so that a container that runs is not reported missing first
-        for probe in self._probes.values():
+        for probe in fresh:
             if probe.container is None and probe.state.last is None:
                 self._begin(probe)
         log.info("probe list changed", extra=data(revision=revision, probes=list(self._probes)))
@@ -109,7 +113,7 @@ class Prober:
     def container_changed(self, name: str) -> None:
         """Begin again with every probe of a container that was found or has ended."""
         for probe in self._probes.values():
-            if probe.spec.container_name == name and probe.spec.exec is not None:
+            if probe.spec.container_name == name and self._follows(probe.spec):
                 self._begin(probe)
         self._on_change()
 
@@ -139,39 +143,40 @@ class Prober:
     def _free_slots(self) -> int:
         return self._max_concurrent - sum(p.running is not None for p in self._probes.values())
 
+    def _follows(self, spec: ProbeSpec) -> bool:
+        """Tell whether a probe begins and ends with its container, as far as that can be seen.
+
+        An exec probe needs the container. A network probe goes on without a view of it.
+        """
+        return spec.exec is not None or self._containers.are_visible
+
     def _begin(self, probe: ActiveProbe) -> None:
         """Start counting anew, with the container as it is now."""
         _cancel(probe)
         spec = probe.spec
         probe.state = verdict.begin(_thresholds(spec))
         probe.next_start = None
-        if spec.exec is None:
-            message = "this agent runs exec probes only: use exec, or a newer agent"
-            self._take(probe, unknown(HANDLER_NOT_SUPPORTED, message))
-            return
         probe.container = self._containers.get(spec.container_name)
-        if probe.container is None:
+        if probe.container is None and self._follows(spec):
             self._take(probe, self._containers.explain_absence(spec.container_name))
             return
+        since = probe.added if probe.container is None else probe.container.started
         probe.next_start = schedule.first_start(
-            probe.container.started, spec.initial_delay_seconds, self._clock.monotonic_seconds()
+            since, spec.initial_delay_seconds, self._clock.monotonic_seconds()
         )
 
     def _start(self, probe: ActiveProbe, now: float) -> None:
-        if probe.container is None or probe.spec.exec is None:
-            return
         probe.next_start = None
 
-        def on_done(run: ExecRun) -> None:
+        def on_done(outcome: Outcome) -> None:
             probe.running = None
             probe.next_start = schedule.next_start(
                 now, self._clock.monotonic_seconds(), probe.spec.period_seconds, self._share()
             )
-            self._take(probe, outcome_of(run))
+            self._take(probe, outcome)
 
-        probe.running = self._backend.start(
-            probe.container.process, probe.spec.exec.command, probe.spec.timeout_seconds, on_done
-        )
+        process = None if probe.container is None else probe.container.process
+        probe.running = self._runner.start(probe.spec, process, on_done)
 
     def _take(self, probe: ActiveProbe, outcome: Outcome) -> None:
         before = probe.state.published

@@ -55,8 +55,24 @@ def is_running(process: MainProcess) -> bool:
 
 
 def is_pid_namespace_shared() -> bool:
-    """Return whether other containers are in sight: in a namespace of its own an agent is PID 1."""
-    return os.getpid() != 1
+    """Return whether this process shares its PID namespace with its pod, and only with its pod.
+
+    Then the first of its ancestors in sight has no parent and is not PID 1, which is the pause
+    process. In a namespace of its own it, or its init, is PID 1; in the node's (hostPID) the
+    ancestors lead to the node's PID 1.
+    """
+    pid = os.getpid()
+    while pid > 1:
+        stat = _read_stat(pid)
+        if stat is None or stat[1] == 0:
+            return True
+        pid = stat[1]
+    return False
+
+
+def recognises_containers(pod_uid: str) -> bool:
+    """Return whether containers can be told here by their mounts: ours can if any can."""
+    return _container_name(os.getpid(), pod_uid) is not None
 
 
 def _started_by_runtime() -> list[MainProcess]:

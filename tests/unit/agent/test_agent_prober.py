@@ -1,7 +1,8 @@
-"""The prober with a back end that the test plays: concurrency, overlap, changes of the list."""
+"""The prober with a runner that the test plays: concurrency, overlap, changes of the list."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import selectors
 from dataclasses import dataclass, field
@@ -14,11 +15,11 @@ import pytest
 from agent import containers
 from agent.containers import Containers
 from agent.exec.resolve import MainProcess
-from agent.exec.wire import EXITED, Reply
 from agent.prober import Prober
-from agent.probes.exec import ExecRun
+from agent.probes.outcome import Outcome
 from shared.clock import Clock, monotonic_seconds
-from shared.protocol.probes import ExecAction, ProbeSpec
+from shared.protocol.probes import ExecAction, ProbeSpec, TCPSocketAction
+from shared.protocol.report import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,39 +29,35 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Started:
-    """A run as the back end was asked for it."""
+    """A run as the runner was asked for it."""
 
-    process: MainProcess
-    command: tuple[str, ...]
-    on_done: Callable[[ExecRun], None]
+    spec: ProbeSpec
+    process: MainProcess | None
+    on_done: Callable[[Outcome], None]
     cancelled: bool = False
 
     def cancel(self) -> None:
         self.cancelled = True
 
-    def exit(self, code: int, stdout: bytes = b"") -> None:
-        self.on_done(ExecRun(Reply(EXITED, code), stdout, b"", START, 0.01))
+    def exit(self, code: int, stdout: str = "") -> None:
+        status = Status.FALSE if code else Status.TRUE
+        self.on_done(Outcome(status, stdout, exit_code=code, started_at=START))
 
 
 @dataclass
-class Backend:
+class Runner:
     """Starts nothing; remembers what it was asked for."""
 
-    name: str = "played"
     runs: list[Started] = field(default_factory=list)
 
     def start(
-        self,
-        process: MainProcess,
-        command: tuple[str, ...],
-        timeout_seconds: float,
-        on_done: Callable[[ExecRun], None],
+        self, spec: ProbeSpec, process: MainProcess | None, on_done: Callable[[Outcome], None]
     ) -> Started:
-        self.runs.append(Started(process, command, on_done))
+        self.runs.append(Started(spec, process, on_done))
         return self.runs[-1]
 
-    def commands(self) -> list[str]:
-        return [run.command[0] for run in self.runs]
+    def names(self) -> list[str]:
+        return [run.spec.name for run in self.runs]
 
 
 @dataclass
@@ -68,7 +65,8 @@ class Played:
     """A prober whose one container `game` is this very process."""
 
     prober: Prober
-    backend: Backend
+    runner: Runner
+    containers: Containers
     changes: list[None]
 
 
@@ -80,15 +78,15 @@ def own_process() -> MainProcess:
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     monkeypatch.setattr(containers, "find_main_processes", lambda _uid: {"game": own_process()})
-    backend, changes = Backend(), list[None]()
+    runner, changes = Runner(), list[None]()
     with selectors.DefaultSelector() as selector:
 
         def container_changed(name: str) -> None:
             prober.container_changed(name)
 
         watched = Containers(selector, "uid", container_changed)
-        prober = Prober(watched, backend, 4, lambda: changes.append(None), lambda: 0.0, Clock())
-        yield Played(prober, backend, changes)
+        prober = Prober(watched, runner, 4, lambda: changes.append(None), lambda: 0.0, Clock())
+        yield Played(prober, runner, watched, changes)
         for key in list(selector.get_map().values()):
             os.close(key.fd)
 
@@ -109,10 +107,10 @@ def test_no_more_than_four_probes_run_at_once_and_the_next_waits_its_turn(played
     played.prober.replace(tuple(spec(name) for name in "abcdef"), "r1")
     now = monotonic_seconds()
     played.prober.step(now)
-    assert (played.backend.commands(), played.prober.deadline()) == (["a", "b", "c", "d"], None)
-    played.backend.runs[1].exit(0)
+    assert (played.runner.names(), played.prober.deadline()) == (["a", "b", "c", "d"], None)
+    played.runner.runs[1].exit(0)
     played.prober.step(now)
-    assert played.backend.commands() == ["a", "b", "c", "d", "e"]
+    assert played.runner.names() == ["a", "b", "c", "d", "e"]
 
 
 def test_a_probe_never_overlaps_itself_and_runs_again_after_its_period(played: Played) -> None:
@@ -120,45 +118,75 @@ def test_a_probe_never_overlaps_itself_and_runs_again_after_its_period(played: P
     now = monotonic_seconds()
     played.prober.step(now)
     played.prober.step(now + 100)
-    assert played.backend.commands() == ["a"]
-    played.backend.runs[0].exit(0)
+    assert played.runner.names() == ["a"]
+    played.runner.runs[0].exit(0)
     assert played.prober.deadline() == pytest.approx(now + 3)
     played.prober.step(now + 2.9)
     played.prober.step(now + 3.1)
-    assert played.backend.commands() == ["a", "a"]
+    assert played.runner.names() == ["a", "a"]
 
 
 def test_another_list_cancels_what_it_drops_or_changes_and_keeps_the_rest(played: Played) -> None:
     played.prober.replace((spec("kept"), spec("changed"), spec("dropped")), "r1")
     played.prober.step(monotonic_seconds())
     played.prober.replace((spec("kept"), spec("changed", timeout_seconds=9)), "r2")
-    assert [run.cancelled for run in played.backend.runs] == [False, True, True]
-    played.backend.runs[0].exit(0)
+    assert [run.cancelled for run in played.runner.runs] == [False, True, True]
+    played.runner.runs[0].exit(0)
     played.prober.step(monotonic_seconds())
-    assert played.backend.commands() == ["kept", "changed", "dropped", "changed"]
+    assert played.runner.names() == ["kept", "changed", "dropped", "changed"]
     assert verdicts(played.prober) == [("kept", "True", ""), ("changed", "Unknown", "ProbePending")]
 
 
 def test_what_cannot_run_is_unknown_at_once_and_never_started(played: Played) -> None:
     elsewhere = ProbeSpec("elsewhere", "proxy", exec=ExecAction(("x",)), initial_delay_seconds=0)
-    played.prober.replace((elsewhere, spec("web", exec=None)), "r1")
+    played.prober.replace((elsewhere,), "r1")
     played.prober.step(monotonic_seconds() + 1000)
-    assert (played.backend.commands(), verdicts(played.prober)) == (
+    assert (played.runner.names(), verdicts(played.prober)) == (
         [],
-        [
-            ("elsewhere", "Unknown", "ContainerNotFound"),
-            ("web", "Unknown", "HandlerNotSupported"),
-        ],
+        [("elsewhere", "Unknown", "ContainerNotFound")],
     )
+
+
+def web(name: str, container: str = "game", **fields: object) -> ProbeSpec:
+    handlers = {"exec": None, "tcp_socket": TCPSocketAction(80), **fields}
+    return dataclasses.replace(spec(name, **handlers), container_name=container)
+
+
+def test_a_network_probe_needs_no_container_where_none_can_be_seen(played: Played) -> None:
+    played.containers.are_visible = False
+    played.prober.replace((web("web", "ghost", initial_delay_seconds=7),), "r1")
+    now = monotonic_seconds()
+    assert played.prober.deadline() == pytest.approx(now + 7, abs=1)
+    played.prober.step(now + 8)
+    (run,) = played.runner.runs
+    assert (run.spec.name, run.process) == ("web", None)
+
+
+def test_a_network_probe_waits_for_its_container_where_it_can_be_seen(played: Played) -> None:
+    played.containers.are_visible = True
+    played.prober.replace((web("web", "ghost"), web("here", "game")), "r1")
+    played.prober.step(monotonic_seconds() + 1000)
+    assert (played.runner.names(), verdicts(played.prober)) == (
+        ["here"],
+        [("web", "Unknown", "ContainerNotFound"), ("here", "Unknown", "ProbePending")],
+    )
+
+
+def test_a_first_run_under_way_survives_another_list_that_keeps_its_probe(played: Played) -> None:
+    played.containers.are_visible = False
+    played.prober.replace((web("web"),), "r1")
+    played.prober.step(monotonic_seconds() + 1)
+    played.prober.replace((web("web"), web("other")), "r2")
+    assert [run.cancelled for run in played.runner.runs] == [False]
 
 
 def test_only_a_changed_verdict_is_a_change(played: Played) -> None:
     played.prober.replace((spec("a", period_seconds=1),), "r1")
     changes = []
-    for number, (code, text) in enumerate([(0, b"x"), (0, b"x"), (0, b"y"), (1, b"y"), (1, b"y")]):
+    for number, (code, text) in enumerate([(0, "x"), (0, "x"), (0, "y"), (1, "y"), (1, "y")]):
         played.prober.step(monotonic_seconds() + 10 * number)
         before = len(played.changes)
-        played.backend.runs[-1].exit(code, text)
+        played.runner.runs[-1].exit(code, text)
         changes.append(len(played.changes) - before)
     assert changes == [1, 0, 1, 1, 0]
 
@@ -167,6 +195,6 @@ def test_twenty_runs_are_remembered(played: Played) -> None:
     played.prober.replace((spec("a", period_seconds=1),), "r1")
     for number in range(25):
         played.prober.step(monotonic_seconds() + 10 * number)
-        played.backend.runs[-1].exit(number + 1)
+        played.runner.runs[-1].exit(number + 1)
     (probe,) = played.prober.probes
     assert [outcome.exit_code for outcome in probe.history] == list(range(6, 26))
