@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from aggregator.pods import Pod
-    from aggregator.quality.match import Field, FieldValue
+    from aggregator.quality.fields import Field, FieldValue
     from shared.api.gameserver import GameServer
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aggregator.quality.fields import container_fields
 from aggregator.selection import parse_priority
 from shared.api import names
 from shared.protocol.wire import render_time
 
 if TYPE_CHECKING:
     from aggregator.pods import Pod
-    from aggregator.quality.match import Field, FieldValue
+    from aggregator.quality.fields import Field, FieldValue
     from shared.api.gameserver import GameServer
     from shared.api.gameserverset import GameServerSet
 
@@ -61,6 +62,7 @@ def present_fields(server: GameServer) -> dict[Field, FieldValue]:
     }
     if spec.network_disabled is not None:
         fields["networkDisabled",] = spec.network_disabled
+    fields |= container_fields(spec.containers)
     fields |= {("labels", key): text for key, text in server.metadata.labels.items()}
     fields |= {("annotations", key): text for key, text in server.metadata.annotations.items()}
     return fields

@@ -24,18 +24,18 @@ from aggregator.gameserver.operations import (
 from aggregator.gameserver.state import current_state
 from aggregator.gameserver.status import plan_status
 from aggregator.gameserver.story import action_events, state_events
-from aggregator.quality.match import Verdict, hash_result
+from aggregator.quality.fields import CONTAINERS, merge_containers
+from aggregator.quality.match import matchable_verdicts
 from aggregator.quality.merge import Effects, Situation, decide
 from aggregator.quality.verdicts import nest, parse_records, render_records
 from shared.api import names
-from shared.protocol.report import Report, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aggregator.gameserver.observed import Observed
     from aggregator.pods import Pod
-    from aggregator.quality.match import Field, FieldValue
+    from aggregator.quality.fields import Field, FieldValue
     from aggregator.quality.verdicts import Record
     from shared.api.gameserver import GameServer
 
@@ -97,7 +97,7 @@ def _plan_bound(observed: Observed, pod: Pod, server: GameServer) -> Plan:
     operations: list[Operation] = []
     if effects is not None:
         records = dict(effects.records)
-    patch = _patch_server(observed, pod, server, effects)
+    patch = _patch_server(pod, server, effects)
     if patch is not None:
         operations.append(patch)
     writes: Mapping[Field, FieldValue] = effects.writes if effects is not None else {}
@@ -123,26 +123,12 @@ def _decide(
         Situation(
             qualities=observed.owner.spec.service_qualities,
             records=records,
-            verdicts=_verdicts(observed.report),
+            verdicts=matchable_verdicts(observed.report.probes),
             present=objects.present_fields(server),
             pod_uid=pod.metadata.uid,
             now=observed.now,
         )
     )
-
-
-def _verdicts(report: Report) -> dict[str, Verdict]:
-    """Return the verdicts that can match; Unknown is none."""
-    verdicts = {}
-    for probe in report.probes:
-        match probe.status:
-            case Status.TRUE:
-                verdicts[probe.name] = Verdict("True", hash_result(probe.result))
-            case Status.FALSE:
-                verdicts[probe.name] = Verdict("False", hash_result(probe.result))
-            case Status.UNKNOWN:
-                pass
-    return verdicts
 
 
 def _only_remembers(effects: Effects, observed: Observed) -> bool:
@@ -154,16 +140,14 @@ def _only_remembers(effects: Effects, observed: Observed) -> bool:
     return not any(quality.permanent and quality.name in executed for quality in qualities)
 
 
-def _patch_server(
-    observed: Observed, pod: Pod, server: GameServer, effects: Effects | None
-) -> PatchServer | None:
+def _patch_server(pod: Pod, server: GameServer, effects: Effects | None) -> PatchServer | None:
     fields: dict[Field, FieldValue] = {}
     events: tuple[Event, ...] = ()
     if effects is not None:
         fields |= effects.writes
         annotation: Field = ("annotations", names.VERDICTS_ANNOTATION)
         fields[annotation] = render_records(effects.records)
-        events = action_events(observed, server, effects)
+        events = action_events(server, effects)
     node = pod.spec.node_name
     if node and server.metadata.labels.get(names.NODE_NAME_LABEL) != node:
         fields["labels", names.NODE_NAME_LABEL] = node
@@ -171,6 +155,8 @@ def _patch_server(
         return None
     nested = nest(fields)
     metadata = {key: nested.pop(key) for key in ("labels", "annotations") if key in nested}
+    if CONTAINERS in nested:
+        nested[CONTAINERS] = merge_containers(server.spec.containers, fields)
     return PatchServer(
         document={"metadata": metadata} | ({"spec": nested} if nested else {}),
         uid=server.metadata.uid,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aggregator.gameserver.observed import Observed
     from aggregator.pods import Pod
-    from aggregator.quality.match import Field, FieldValue
+    from aggregator.quality.fields import Field, FieldValue
     from aggregator.quality.verdicts import Record
     from shared.api.gameserver import GameServer, GameServerStatus
 

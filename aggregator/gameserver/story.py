@@ -6,47 +6,62 @@ from typing import TYPE_CHECKING, Literal
 
 from aggregator.gameserver import objects
 from aggregator.gameserver.operations import Event
+from aggregator.quality.merge import Outcome
 from shared.api import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from aggregator.gameserver.observed import Observed
     from aggregator.pods import Pod
-    from aggregator.quality.match import Field, FieldValue, Verdict
+    from aggregator.quality.fields import Field, FieldValue
     from aggregator.quality.merge import Effects
     from shared.api.gameserver import GameServer
-    from shared.protocol.report import ProbeReport
 
 # Characters of a result in an event: a longer one would push out what was changed.
 _MAX_TOLD = 64
+# Outcomes that a person may wonder about; that a value is there already is none.
+_WITHHELD = {
+    Outcome.KILL_STAYS: "Kill is final",
+    Outcome.NOT_OURS: "a first None clears only what a service quality has written",
+}
 
 
-def action_events(observed: Observed, server: GameServer, effects: Effects) -> tuple[Event, ...]:
+def action_events(server: GameServer, effects: Effects) -> tuple[Event, ...]:
     """Say what each quality changed, and what it could not."""
     present = objects.present_fields(server)
-    events = []
+    changes: dict[str, list[str]] = {}
+    for field, value in effects.writes.items():
+        change = f"{'.'.join(field)} {present.get(field, 'unset')} -> {value}"
+        changes.setdefault(effects.wishes[field].quality, []).append(change)
+    # An edge of one quality may let through what another has been asking for.
+    events = [
+        Event("Normal", names.REASON_SERVICE_QUALITY_ACTION, f"{_head(name, effects)}: {told}")
+        for name, each in changes.items()
+        if (told := ", ".join(each))
+    ]
     for executed in effects.executed:
-        head = _verdict_text(executed.name, executed.verdict, observed.reports.get(executed.name))
-        changes = [
-            f"{'.'.join(field)} {present.get(field, 'unset')} -> {value}"
-            for field, value in effects.writes.items()
-            if executed.asked.get(field) == value
-        ]
-        if changes:
-            message = f"{head}: {', '.join(changes)}"
-            events.append(Event("Normal", names.REASON_SERVICE_QUALITY_ACTION, message))
+        head = _head(executed.name, effects)
         for field, reason in executed.skipped:
             message = f"{head}: {'.'.join(field)} is left alone: {reason}"
             events.append(Event("Warning", names.REASON_FIELD_SKIPPED, message))
+        for field, reason in _withheld(executed.name, effects):
+            message = f"{head}: {'.'.join(field)} stays {present.get(field)}: {reason}"
+            events.append(Event("Normal", names.REASON_FIELD_SKIPPED, message))
     return tuple(events)
 
 
-def _verdict_text(name: str, verdict: Verdict, report: ProbeReport | None) -> str:
-    result = report.result if report is not None else ""
+def _withheld(quality: str, effects: Effects) -> Iterator[tuple[Field, str]]:
+    for field, outcome in effects.outcomes.items():
+        if effects.wishes[field].quality == quality and outcome in _WITHHELD:
+            yield field, _WITHHELD[outcome]
+
+
+def _head(quality: str, effects: Effects) -> str:
+    verdict = effects.records[quality].verdict
+    result = verdict.result or ""
     if len(result) > _MAX_TOLD:
         result = f"{result[: _MAX_TOLD - 1]}…"
-    return f"{name}={verdict.status}({result or 'empty'})"
+    return f"{quality}={verdict.status}({result or 'empty'})"
 
 
 def state_events(

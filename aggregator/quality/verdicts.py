@@ -7,6 +7,7 @@ promise:
     gamekeeper.dev/service-quality-verdicts: {"healthy": {
         "status": "True",                       the verdict
         "resultHash": "5feceb66ffc86f38d952",   of the cleaned result
+        "result": "0",                          the cleaned result, absent if empty or unwieldy
         "podUid": "...",                        of which pod; a record of another pod is void
         "executedAt": "2026-01-02T03:04:05.678Z",  when its actions last ran, absent if never
         "fields": {"opsState": "None", "labels": {"team": "red"}}}}   what they wrote
@@ -19,11 +20,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from aggregator.quality.match import Field, FieldValue, Verdict
+from aggregator.quality.fields import CONTAINERS, Field, FieldValue
+from aggregator.quality.match import Verdict, hash_result
 from shared.protocol.wire import render_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# Bytes of a result in JSON. Control characters take six each, and the annotations of an object may
+# have 256 KiB together: https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations
+_MAX_RESULT = 1024 + 2
+_EMPTY_HASH = hash_result("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Record:
 def render_records(records: Mapping[str, Record]) -> str:
     """Return the annotation's text; equal records give equal text."""
     body = {name: _render(record) for name, record in records.items()}
-    return json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def parse_records(text: str | None) -> dict[str, Record]:
@@ -83,6 +90,9 @@ def _render(record: Record) -> dict[str, Any]:
         "resultHash": record.verdict.result_hash,
         "podUid": record.pod_uid,
     }
+    result = record.verdict.result
+    if result and len(json.dumps(result, ensure_ascii=False).encode()) <= _MAX_RESULT:
+        entry["result"] = result
     if record.executed_at is not None:
         entry["executedAt"] = render_time(record.executed_at)
     if record.fields:
@@ -94,12 +104,19 @@ def _parse(entry: Any) -> Record | None:
     match entry:
         case {"status": "True" | "False" as status, "resultHash": str(digest), "podUid": str(uid)}:
             return Record(
-                verdict=Verdict(status, digest),
+                verdict=Verdict(status, digest, _parse_result(entry.get("result"), digest)),
                 pod_uid=uid,
                 executed_at=_parse_time(entry.get("executedAt")),
                 fields=dict(_flatten(entry.get("fields"))),
             )
     return None
+
+
+def _parse_result(text: Any, digest: str) -> str | None:
+    """Return the result, None when it is not there or is not the one that was acted on."""
+    if text is None and digest == _EMPTY_HASH:
+        return ""
+    return text if isinstance(text, str) and hash_result(text) == digest else None
 
 
 def _parse_time(text: Any) -> datetime | None:
@@ -117,8 +134,22 @@ def _flatten(fields: Any) -> list[tuple[Field, FieldValue]]:
         return []
     flat: list[tuple[Field, FieldValue]] = []
     for key, value in fields.items():
-        if isinstance(value, dict):
+        if key == CONTAINERS:
+            flat += _flatten_containers(value)
+        elif isinstance(value, dict):
             flat += [((key, name), text) for name, text in value.items() if isinstance(text, str)]
         elif isinstance(value, str | int):
             flat.append(((key,), value))
     return flat
+
+
+def _flatten_containers(containers: Any) -> list[tuple[Field, FieldValue]]:
+    if not isinstance(containers, dict):
+        return []
+    return [
+        ((CONTAINERS, name, part), text)
+        for name, parts in containers.items()
+        if isinstance(parts, dict)
+        for part, text in parts.items()
+        if isinstance(text, str)
+    ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from aggregator.quality.match import Field, FieldValue, Verdict, hash_result
+from aggregator.quality.fields import CONTAINERS, Field, FieldValue, container_fields
+from aggregator.quality.match import Verdict, verdict_of
 from aggregator.quality.merge import Situation, decide
 from aggregator.quality.verdicts import nest, parse_records, render_records
+from aggregator.selection import parse_priority
+from shared.api.gameserver import GameServerContainer
 from shared.api.service_quality import ServiceQuality
-from shared.protocol.report import clean_result
 from tests.cases.outcome import CaseOutcome
 
 _POD_UID = "pod-1"
@@ -53,17 +55,21 @@ def run(case: dict[str, Any]) -> CaseOutcome:
 def _verdicts(step: dict[str, Any]) -> dict[str, Verdict]:
     verdicts = {}
     for name, verdict in step["verdicts"].items():
-        result = clean_result(verdict["result"]) if step.get("rawResult") else verdict["result"]
         if verdict["status"] != "Unknown":
-            verdicts[name] = Verdict(verdict["status"], hash_result(result))
+            verdicts[name] = verdict_of(verdict["status"], verdict["result"])
     return verdicts
 
 
 def _flatten(fields: dict[str, Any]) -> dict[Field, FieldValue]:
+    """Return the fields of a manifest by path, as production reads them of a GameServer."""
     flat: dict[Field, FieldValue] = {}
     for name, value in fields.items():
-        if isinstance(value, dict):
+        if name == CONTAINERS:
+            flat |= container_fields(GameServerContainer.model_validate(item) for item in value)
+        elif isinstance(value, dict):
             flat |= {(name, key): item for key, item in value.items()}
+        elif name.endswith("Priority"):
+            flat[(name,)] = parse_priority(value).value
         else:
             flat[(name,)] = value
     return flat

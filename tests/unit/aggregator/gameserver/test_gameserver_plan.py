@@ -224,7 +224,7 @@ def test_an_edge_is_one_patch_with_effect_record_and_node_and_one_status_and_one
     annotation = (
         '{"healthy":{"executedAt":"2026-01-02T03:04:05.678Z",'
         '"fields":{"opsState":"GateMaintaining"},"podUid":"pod-0",'
-        '"resultHash":"c974e17b8e7321ce8c12","status":"True"}}'
+        '"result":"gate","resultHash":"c974e17b8e7321ce8c12","status":"True"}}'
     )
     assert server_patch == PatchServer(
         document={
@@ -336,7 +336,8 @@ def test_a_field_that_cannot_be_written_is_a_warning_that_names_it():
         Event(
             "Warning",
             "ServiceQualityFieldSkipped",
-            "healthy=True(empty): opsState is left alone: 'not legal' is no legal label value",
+            "healthy=True(empty): opsState is left alone: 'not legal' is no legal label value: "
+            "use at most 63 letters, digits, - _ and . with a letter or digit at both ends",
         ),
     )
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.quality.match import OPS_STATE, Verdict, hash_result
-from aggregator.quality.merge import Effects, Executed, Situation, decide, merge
+from aggregator.quality.match import OPS_STATE, Contribution, Verdict, verdict_of
+from aggregator.quality.merge import Effects, Executed, Outcome, Situation, Wish, decide, merge
 from aggregator.quality.verdicts import Record, parse_records, render_records
 from tests.support.builders import NOW, quality
 
@@ -29,7 +29,7 @@ def seen(**statuses: str) -> dict[str, Verdict]:
     verdicts = {}
     for name, text in statuses.items():
         status, _, result = text.partition(":")
-        verdicts[name] = Verdict("True" if status == "True" else "False", hash_result(result))
+        verdicts[name] = verdict_of("True" if status == "True" else "False", result)
     return verdicts
 
 
@@ -69,6 +69,8 @@ def test_an_edge_writes_the_effect_the_record_and_says_who_did_it():
         writes=asked,
         records={"idle": Record(verdict, "pod-0", NOW_AS_KEPT, asked)},
         executed=(Executed("idle", verdict, asked, ()),),
+        wishes={OPS_STATE: Wish("WaitToBeDeleted", "idle")},
+        outcomes={OPS_STATE: Outcome.WRITTEN},
     )
 
 
@@ -223,7 +225,8 @@ def test_the_time_of_execution_is_kept_when_an_edge_matches_nothing():
     ],
 )
 def test_merging(contributions, merged):
-    assert merge(contributions) == merged
+    asked = {str(index): Contribution(fields) for index, fields in enumerate(contributions)}
+    assert {field: wish.value for field, wish in merge(asked).items()} == merged
 
 
 STATES = st.sampled_from(["None", "WaitToBeDeleted", "Maintaining", "Allocated", "Kill", "Custom"])
