@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from localcluster.apiserver.builtin import PODS, RESOURCE_QUOTAS
 from localcluster.apiserver.errors import bad_request, forbidden
 from localcluster.apiserver.objects import Object, dig
-from localcluster.quantity import parse_quantity
+from shared.quantity import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

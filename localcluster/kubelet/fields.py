@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from localcluster.quantity import divide_up
+from shared.quantity import divide_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

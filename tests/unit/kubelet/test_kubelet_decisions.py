@@ -18,7 +18,7 @@ from localcluster.kubelet.log_query import LogQuery, parse_log_query
 from localcluster.kubelet.messages import Bind
 from localcluster.kubelet.status import ContainerState, Terminated
 from localcluster.kubelet.volumes import plan_binds, plan_files
-from localcluster.quantity import divide_up, parse_quantity
+from shared.quantity import divide_up, parse_quantity
 
 if TYPE_CHECKING:
     from pathlib import Path
