@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster fmt lint types arch crds constraints check clean bench-apiserver bench-intake kubernetes-types
+.PHONY: help setup demo test unit component conformance cluster fmt lint types arch crds constraints check clean bench-apiserver bench-autoscaler bench-intake kubernetes-types
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ crds: setup ## write the CRDs into the chart from the models
 
 bench-apiserver: setup ## measure the local API server: watchers, a long list, memory
 	$(BIN)/python -m benchmarks.apiserver
+
+bench-autoscaler: setup ## measure one pass of the autoscaler over 10,000 servers
+	$(BIN)/python -m benchmarks.autoscaler
 
 bench-intake: setup ## measure the report intake beside a bare handler
 	$(BIN)/python -m benchmarks.intake

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import AppError
-from tests.cases import matching, scaling
+from tests.cases import autoscale, matching, scaling
 from tests.cases.outcome import CaseOutcome
 
-RUNNERS = {"matching": matching.run, "scaling": scaling.run}
+RUNNERS = {"autoscale": autoscale.run, "matching": matching.run, "scaling": scaling.run}
 
 
 def _run(kind: str, case: dict[str, Any]) -> CaseOutcome:

@@ -1,0 +1,1 @@
+"""How many game servers there should be, and which go first: decided exactly, by pure functions."""
