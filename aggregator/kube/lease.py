@@ -121,8 +121,13 @@ class LeaderElection:
     async def _campaign(self) -> None:
         """Return when this process leads."""
         while True:
-            if await self._attempt():
-                return
+            try:
+                # A later answer makes nobody a leader: its lease counts from the request.
+                async with asyncio.timeout(self._times.renew_deadline):
+                    if await self._attempt():
+                        return
+            except TimeoutError:
+                logger.warning("lease not reached", **{log_keys.REASON: "Timeout"})
             await asyncio.sleep(self._pause_seconds())
 
     async def _lead(self, lead: Callable[[], Awaitable[None]]) -> None:
