@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from aggregator.caches import Caches, set_key
 from aggregator.gameserver.reconciler import GameServerReconciler
+from aggregator.gameserverset.agent_container import AgentTemplate
 from aggregator.gameserverset.apply import Applier
-from aggregator.gameserverset.pod import AgentTemplate
 from aggregator.gameserverset.reconciler import GameServerSetReconciler
 from aggregator.gameserverset.trust import TrustBundle
 from aggregator.kube.controller import Controller

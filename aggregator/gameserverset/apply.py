@@ -24,8 +24,8 @@ from shared.errors import AppError, TransientError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from aggregator.gameserverset.agent_container import AgentTemplate
     from aggregator.gameserverset.plan import Observed, Plan
-    from aggregator.gameserverset.pod import AgentTemplate
     from aggregator.gameserverset.scale import Claim, Server
     from aggregator.gameserverset.trust import TrustBundle
     from aggregator.kube.events import EventRecorder

@@ -7,65 +7,64 @@ service qualities (or the annotation asks for it).
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aggregator.gameserverset.agent_container import VOLUME_NAME, agent_container, agent_volume
 from aggregator.gameserverset.ids import server_name
+from aggregator.gameserverset.overrides import asked_images, override_containers, render_images
+from aggregator.gameserverset.revision import owner_reference, pod_template, template_revision
+from aggregator.gameserverset.volumes import mount_claims
 from shared.api import names
-from shared.protocol.paths import AGENT_CONTAINER_NAME, TOKEN_AUDIENCE
+from shared.errors import InvalidInput
+from shared.protocol.paths import AGENT_CONTAINER_NAME
 
 if TYPE_CHECKING:
+    from aggregator.gameserverset.agent_container import AgentTemplate
+    from aggregator.gameserverset.revision import Template
+    from shared.api.gameserver import GameServer
     from shared.api.gameserverset import GameServerSet
 
-CA_CONFIGMAP = "gamekeeper-ca"
-CA_KEY = "ca.crt"
-_MOUNT = "/var/run/gamekeeper"
-_VOLUME = "gamekeeper-agent"
-_TOKEN_SECONDS = 3600
+# The agent reads it in the environment of processes (agent/exec/resolve.py).
+_MARKER_VARIABLE = "GAMEKEEPER_CONTAINER"
 
 
-@dataclass(frozen=True, slots=True)
-class AgentTemplate:
-    """What the agents of all sets have in common.
+def render_pod(
+    owner: GameServerSet,
+    id_: int,
+    agent: AgentTemplate,
+    template: Template | None = None,
+    server: GameServer | None = None,
+) -> dict[str, Any]:
+    """Return the pod of the server with this id.
 
-    Attributes:
-        report_urls: where agents report, tried in turn.
-        status_port: of the agent's own HTTP server.
+    Args:
+        owner: the set.
+        id_: of the server.
+        agent: what the agents of all sets have in common.
+        template: of a former revision, None for the present one.
+        server: the GameServer that outlived its former pod (reclaimPolicy Delete), None without.
     """
-
-    image: str
-    image_pull_policy: str
-    report_urls: tuple[str, ...]
-    status_port: int = 8089
-
-
-def template_revision(owner: GameServerSet) -> str:
-    """Return the hash of the set's template: equal exactly when the pods would be equal.
-
-    Only what the user wrote of the pod counts: neither a newer agent nor a field that a newer
-    version of Gamekeeper knows beside the pod template ever restarts a game.
-    """
-    template = owner.spec.game_server_template
-    pod = {"metadata": template.metadata, "spec": template.spec}
-    text = json.dumps(pod, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def render_pod(owner: GameServerSet, id_: int, agent: AgentTemplate) -> dict[str, Any]:
-    """Return the pod of the server with this id."""
-    template = owner.spec.game_server_template
+    if template is None:
+        template = pod_template(owner)
+    revision = _revision_of(owner, template)
+    metadata = template.get("metadata") or {}
     name = server_name(owner.metadata.name, id_)
-    spec = copy.deepcopy(template.spec)
+    spec = copy.deepcopy(template["spec"])
     spec.setdefault("hostname", name)
     spec.setdefault("subdomain", owner.spec.service_name or owner.metadata.name)
+    mount_claims(spec, owner, name)
+    annotations = dict(metadata.get("annotations") or {})
+    if server is not None:
+        override_containers(spec, server)
+        given = render_images(asked_images(server))
+        annotations |= {names.IMAGES_ANNOTATION: given} if given else {}
     if wants_agent(owner):
         _add_agent(spec, agent, owner)
-    labels = dict(template.metadata.get("labels") or {}) | {
+    labels = dict(metadata.get("labels") or {}) | {
         names.OWNER_LABEL: owner.metadata.name,
-        names.REVISION_LABEL: template_revision(owner),
+        names.REVISION_LABEL: revision,
     }
+    finalizers = metadata.get("finalizers")
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -73,20 +72,19 @@ def render_pod(owner: GameServerSet, id_: int, agent: AgentTemplate) -> dict[str
             "name": name,
             "namespace": owner.metadata.namespace,
             "labels": labels,
-            "annotations": dict(template.metadata.get("annotations") or {}),
-            "ownerReferences": [
-                {
-                    "apiVersion": names.API_VERSION,
-                    "kind": names.GAMESERVERSET_KIND,
-                    "name": owner.metadata.name,
-                    "uid": owner.metadata.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
-        },
+            "annotations": annotations,
+            "ownerReferences": [owner_reference(owner)],
+        }
+        # A preDelete hook may wait for one.
+        | ({"finalizers": list(finalizers)} if finalizers else {}),
         "spec": spec,
     }
+
+
+def _revision_of(owner: GameServerSet, template: Template) -> str:
+    if template == pod_template(owner):
+        return template_revision(owner)
+    return owner.status.current_revision
 
 
 def wants_agent(owner: GameServerSet) -> bool:
@@ -101,63 +99,47 @@ def wants_agent(owner: GameServerSet) -> bool:
 
 
 def _add_agent(spec: dict[str, Any], agent: AgentTemplate, owner: GameServerSet) -> None:
-    """Add the agent as a native sidecar, first, and what it needs."""
+    """Add the agent and what it needs; a native sidecar comes first, so that it starts first."""
+    _check_names_are_free(spec)
     has_exec = any(quality.exec is not None for quality in owner.spec.service_qualities)
-    if has_exec and not spec.get("hostPID"):
-        # An explicit false is respected: those probes are Unknown, NoSharedPidNamespace.
-        spec.setdefault("shareProcessNamespace", True)
-    spec["initContainers"] = [_container(agent), *(spec.get("initContainers") or ())]
-    spec["volumes"] = [*(spec.get("volumes") or ()), _volume()]
+    # An explicit false is respected: those probes are Unknown, NoSharedPidNamespace.
+    if has_exec and not spec.get("hostPID") and spec.get("shareProcessNamespace") is None:
+        spec["shareProcessNamespace"] = True
+    if owner.metadata.annotations.get(names.MARKER_ANNOTATION) == "true":
+        _mark_containers(spec)
+    container = agent_container(owner, agent)
+    if agent.placement == "native":
+        spec["initContainers"] = [container, *(spec.get("initContainers") or ())]
+    else:
+        # Last: kubectl logs and exec take the first one, which is the game's.
+        spec["containers"] = [*(spec.get("containers") or ()), container]
+    spec["volumes"] = [*(spec.get("volumes") or ()), agent_volume()]
 
 
-def _container(agent: AgentTemplate) -> dict[str, Any]:
-    return {
-        "name": AGENT_CONTAINER_NAME,
-        "image": agent.image,
-        "imagePullPolicy": agent.image_pull_policy,
-        "restartPolicy": "Always",
-        "env": [
-            {"name": "GAMEKEEPER_REPORT_URLS", "value": ",".join(agent.report_urls)},
-            {"name": "GAMEKEEPER_TOKEN_FILE", "value": f"{_MOUNT}/token"},
-            {"name": "GAMEKEEPER_CA_FILE", "value": f"{_MOUNT}/{CA_KEY}"},
-            {"name": "GAMEKEEPER_STATUS_PORT", "value": str(agent.status_port)},
-            _from_field("GAMEKEEPER_POD_NAME", "metadata.name"),
-            _from_field("GAMEKEEPER_POD_NAMESPACE", "metadata.namespace"),
-            _from_field("GAMEKEEPER_POD_UID", "metadata.uid"),
-            _from_field("GAMEKEEPER_POD_IP", "status.podIP"),
-        ],
-        # An HPA on CPU fails for the whole set when one container has no request.
-        "resources": {
-            "requests": {"cpu": "10m", "memory": "32Mi"},
-            "limits": {"memory": "128Mi"},
-        },
-        # To become a process of the game's container takes the runtime's default capabilities.
-        "securityContext": {
-            "runAsUser": 0,
-            "runAsNonRoot": False,
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "volumeMounts": [{"name": _VOLUME, "mountPath": _MOUNT, "readOnly": True}],
-    }
+def _check_names_are_free(spec: dict[str, Any]) -> None:
+    """Refuse a template that has the agent's names; the API server would name no remedy.
+
+    Raises:
+        InvalidInput: with the path of the name.
+    """
+    reserved = (
+        ("containers", AGENT_CONTAINER_NAME),
+        ("initContainers", AGENT_CONTAINER_NAME),
+        ("volumes", VOLUME_NAME),
+    )
+    for field, name in reserved:
+        for index, entry in enumerate(spec.get(field) or ()):
+            if entry.get("name") == name:
+                path = f"spec.gameServerTemplate.spec.{field}[{index}].name"
+                off = f"rename it, or set the annotation {names.AGENT_ANNOTATION}: never"
+                raise InvalidInput(path, f"{name!r} is the name of the agent that is added; {off}")
 
 
-def _from_field(name: str, path: str) -> dict[str, Any]:
-    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
-
-
-def _volume() -> dict[str, Any]:
-    """Return the volume with the agent's token and the aggregator's CA: no other credential."""
-    token = {
-        "audience": TOKEN_AUDIENCE,
-        "expirationSeconds": _TOKEN_SECONDS,
-        "path": "token",
-    }
-    certificate = {"name": CA_CONFIGMAP, "items": [{"key": CA_KEY, "path": CA_KEY}]}
-    return {
-        "name": _VOLUME,
-        "projected": {
-            "sources": [{"serviceAccountToken": token}, {"configMap": certificate}],
-        },
-    }
+def _mark_containers(spec: dict[str, Any]) -> None:
+    """Tell each container its name, for runtimes whose mount tables do not (gVisor, Kata)."""
+    for field in ("initContainers", "containers"):
+        for container in spec.get(field) or ():
+            env = container.get("env") or []
+            if all(entry.get("name") != _MARKER_VARIABLE for entry in env):
+                marker = {"name": _MARKER_VARIABLE, "value": container["name"]}
+                container["env"] = [*env, marker]

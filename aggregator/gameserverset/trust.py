@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aggregator.gameserverset.pod import CA_CONFIGMAP, CA_KEY
+from aggregator.gameserverset.agent_container import CA_CONFIGMAP, CA_KEY
 from aggregator.kube.errors import AlreadyExists
 from aggregator.kube.patch import MergePatch
 from aggregator.kube.resources import CONFIGMAPS, ObjectKey

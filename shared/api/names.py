@@ -10,6 +10,9 @@ GAMESERVER_KIND = "GameServer"
 GAMESERVERSET_KIND = "GameServerSet"
 GAMESERVERS = "gameservers"
 GAMESERVERSETS = "gameserversets"
+AUTOSCALING_GROUP = "autoscaling.gamekeeper.dev"
+AUTOSCALER_KIND = "GameServerSetAutoscaler"
+AUTOSCALERS = "gameserversetautoscalers"
 
 # Labels, on pods and GameServers.
 OWNER_LABEL = f"{GROUP}/owner-gss"
@@ -30,6 +33,8 @@ OPS_STATE_CHANGED_ANNOTATION = f"{GROUP}/opsState-last-changed-time"
 STATE_CHANGED_ANNOTATION = f"{GROUP}/state-last-changed-time"
 VERDICTS_ANNOTATION = "gamekeeper.dev/service-quality-verdicts"
 AGENT_ANNOTATION = "gamekeeper.dev/agent"  # auto | always | never
+AGENT_PROFILE_ANNOTATION = "gamekeeper.dev/agent-security-profile"  # see security_profile
+MARKER_ANNOTATION = "gamekeeper.dev/container-marker"  # "true" names each container in its env
 # On a GameServerSet.
 ACCOUNTED_ANNOTATION = "gamekeeper.dev/accounted-deletions"
 PAUSED_ANNOTATION = "gamekeeper.dev/paused"  # "true" stops every write except status

@@ -12,8 +12,8 @@ from typing import Any
 from aggregator.caches import Caches
 from aggregator.gameserver.plan import QUIET_INTERVAL
 from aggregator.gameserver.reconciler import GameServerReconciler
+from aggregator.gameserverset.agent_container import AgentTemplate
 from aggregator.gameserverset.apply import Applier
-from aggregator.gameserverset.pod import AgentTemplate
 from aggregator.gameserverset.reconciler import GameServerSetReconciler
 from aggregator.gameserverset.trust import TrustBundle
 from aggregator.kube.expectations import Expectations

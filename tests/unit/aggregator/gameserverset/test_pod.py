@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.gameserverset.pod import AgentTemplate, render_pod, template_revision, wants_agent
+from aggregator.gameserverset.agent_container import AgentTemplate
+from aggregator.gameserverset.pod import render_pod, template_revision, wants_agent
 from shared.api import names
 from tests.support.builders import game_server_set, quality
 
