@@ -22,7 +22,7 @@ from uuid import uuid4
 import structlog
 
 from aggregator import log_keys
-from aggregator.caches import Caches, set_key
+from aggregator.caches import Caches
 from aggregator.health import health_app
 from aggregator.intake.auth import TokenAuthenticator
 from aggregator.intake.routes import IntakePorts, intake_app
@@ -36,11 +36,10 @@ from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectK
 from aggregator.kube.transport import Selection
 from aggregator.leader_label import LeaderLabel
 from aggregator.ledger import Ledger
-from aggregator.pods import Pod, decode_pod
+from aggregator.pods import Pod, decode_our_pod
 from aggregator.quality.probes import ProbePlan, plan_probes
 from aggregator.serving import HttpServer, read_file, tls_context
 from aggregator.term import Term
-from shared.api import names
 from shared.api.gameserver import GameServer
 from shared.api.gameserverset import GameServerSet
 from shared.clock import monotonic_seconds
@@ -152,15 +151,16 @@ class Aggregator:
             if item is None or self._term is None:
                 return
             self._term.look_at_server(_key(item))
-            self._term.look_at_set(set_key(item))
+            self._term.look_at_set(self._caches.set_key_of(item))
 
         selection = Selection(GAMESERVERS, self._settings.namespace)
         decode = GameServer.model_validate_json
         return Reflector(self._client, selection, self._caches.servers, decode, changed)
 
     def _reflect_pods(self) -> Reflector[Pod]:
-        selection = Selection(PODS, self._settings.namespace, names.OWNER_LABEL)
-        return Reflector(self._client, selection, self._caches.pods, decode_pod, self._pod_changed)
+        selection = Selection(PODS, self._settings.namespace)
+        changed = self._pod_changed
+        return Reflector(self._client, selection, self._caches.pods, decode_our_pod, changed)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         item = new or old
@@ -176,8 +176,6 @@ class Aggregator:
     # -- reports --------------------------------------------------------------------------------
 
     def _probes_for(self, identity: PodIdentity) -> tuple[str, ProbeList] | None:
-        if not self._leadership.leading:
-            return None
         pod = self._caches.pods.get(ObjectKey(identity.namespace, identity.pod_name))
         if pod is None or pod.metadata.uid != identity.pod_uid:
             return None
@@ -212,6 +210,7 @@ class Aggregator:
             probes_for=self._probes_for,
             on_accepted=self._report_accepted,
             heartbeat_seconds=settings.heartbeat_seconds,
+            leading=lambda: self._leadership.leading,
         )
         context = tls_context(settings.report_tls_certificate_file, settings.report_tls_key_file)
         return HttpServer(intake_app(ports), settings.report_address, settings.report_port, context)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from aggregator.kube.resources import ObjectKey
 from aggregator.kube.store import Store
+from aggregator.pods import Pod
 from shared.api import names
 
 if TYPE_CHECKING:
     from aggregator.ledger import Ledger
-    from aggregator.pods import Pod
     from shared.api.gameserver import GameServer
     from shared.api.gameserverset import GameServerSet
 
@@ -51,9 +51,23 @@ class Caches:
         """Return the pods that a set controls, terminating ones included."""
         return self.pods.by_index(_OWNER_UID, owner.metadata.uid)
 
+    def set_key_of(self, server: GameServer) -> ObjectKey | None:
+        """Return the key of the set of a server: of its pod's if there is one, else its own."""
+        pod = self.pods.get(ObjectKey(server.metadata.namespace, server.metadata.name))
+        key = set_key(pod) if pod is not None else None
+        return key or set_key(server)
 
-def set_key(pod_or_server: Pod | GameServer) -> ObjectKey | None:
-    """Return the key of the set that an object names in its label, None without one."""
-    metadata = pod_or_server.metadata
-    owner = metadata.labels.get(names.OWNER_LABEL)
-    return ObjectKey(metadata.namespace, owner) if owner else None
+
+def set_key(item: Pod | GameServer) -> ObjectKey | None:
+    """Return the key of the set that an object names, None without one.
+
+    An owner reference beats the label, which anybody can change. A GameServer that its pod owns has
+    nothing but the label.
+    """
+    if isinstance(item, Pod):
+        name = item.set_name
+    else:
+        refs = item.metadata.owner_references
+        sets = (each.name for each in refs if each.kind == names.GAMESERVERSET_KIND)
+        name = next(sets, item.metadata.labels.get(names.OWNER_LABEL, ""))
+    return ObjectKey(item.metadata.namespace, name) if name else None

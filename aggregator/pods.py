@@ -1,6 +1,10 @@
 """The part of a pod that Gamekeeper reads, decoded by msgspec (about 11 us an event). No I/O.
 
 Everything else of a pod is dropped at decoding: 10,000 whole pods would not fit our memory limit.
+A pod is ours by its controller, not by a label: a label that somebody removes would hide a running
+game, and its id would be given away. So all pods are watched, and foreign ones cost a search for
+our API group in their text: measured 4 us on 5 KB, beside 8 us for the version that every watch
+event costs; a cluster of 10,000 foreign pods that change once a minute takes 2 ms of a second.
 """
 
 from __future__ import annotations
@@ -9,9 +13,12 @@ from datetime import datetime
 
 import msgspec
 
+from shared.api import names
 from shared.protocol.paths import AGENT_CONTAINER_NAME
 
 _NATIVE_SIDECAR_POLICY = "Always"
+# Both an owner reference to a set and the label of an orphan contain it.
+_MARK = names.GROUP.encode()
 
 
 class PodOwner(msgspec.Struct, rename="camel", frozen=True):
@@ -46,12 +53,25 @@ class PodContainer(msgspec.Struct, rename="camel", frozen=True):
     restart_policy: str = ""
 
 
+class PodClaim(msgspec.Struct, rename="camel", frozen=True):
+    """A volume that is a PersistentVolumeClaim."""
+
+    claim_name: str = ""
+
+
+class PodVolume(msgspec.Struct, rename="camel", frozen=True):
+    """A volume of the spec."""
+
+    persistent_volume_claim: PodClaim | None = None
+
+
 class PodSpec(msgspec.Struct, rename="camel", frozen=True):
     """A pod's spec."""
 
     node_name: str = ""
     containers: tuple[PodContainer, ...] = ()
     init_containers: tuple[PodContainer, ...] = ()
+    volumes: tuple[PodVolume, ...] = ()
 
 
 class PodCondition(msgspec.Struct, rename="camel", frozen=True):
@@ -93,10 +113,30 @@ class Pod(msgspec.Struct, rename="camel", frozen=True):
         return self.metadata.deletion_timestamp is not None
 
     @property
+    def controller(self) -> PodOwner | None:
+        """Its controller; None for an orphan."""
+        owners = (owner for owner in self.metadata.owner_references if owner.controller)
+        return next(owners, None)
+
+    @property
     def controller_uid(self) -> str:
         """The uid of its controller; empty for an orphan."""
-        owners = (owner.uid for owner in self.metadata.owner_references if owner.controller)
-        return next(owners, "")
+        controller = self.controller
+        return controller.uid if controller is not None else ""
+
+    @property
+    def set_name(self) -> str:
+        """The set that controls it, or whose label an orphan has; empty when it is none of ours."""
+        controller = self.controller
+        if controller is None:
+            return self.metadata.labels.get(names.OWNER_LABEL, "")
+        return controller.name if controller.kind == names.GAMESERVERSET_KIND else ""
+
+    @property
+    def claim_names(self) -> tuple[str, ...]:
+        """The PersistentVolumeClaims that it mounts."""
+        claims = (volume.persistent_volume_claim for volume in self.spec.volumes)
+        return tuple(claim.claim_name for claim in claims if claim is not None)
 
     @property
     def ready(self) -> bool:
@@ -136,3 +176,15 @@ class Pod(msgspec.Struct, rename="camel", frozen=True):
 
 
 decode_pod = msgspec.json.Decoder(Pod).decode
+
+
+def decode_our_pod(raw: bytes) -> Pod | None:
+    """Return the pod, None when no set has anything to do with it.
+
+    Raises:
+        msgspec.MsgspecError: it is no pod.
+    """
+    if _MARK not in raw:
+        return None
+    pod = decode_pod(raw)
+    return pod if pod.set_name else None

@@ -119,8 +119,8 @@ class Reflector(Generic[T]):
         client: the API server.
         selection: what to list and watch.
         store: written by this reflector only.
-        decode: JSON text of one object -> T; a ValueError (as pydantic's and msgspec's are) means
-            that the object is skipped.
+        decode: JSON text of one object -> T; None means that it is none of ours, as if it did not
+            exist; a ValueError (as pydantic's and msgspec's are) means that it is skipped.
         on_change: called with the old and the new object for every difference: None, new for an
             addition; old, None for a deletion. It must be quick and must not raise.
         pace: how fast to ask again.
@@ -134,7 +134,7 @@ class Reflector(Generic[T]):
         client: KubeClient,
         selection: Selection,
         store: Store[T],
-        decode: Callable[[bytes], T],
+        decode: Callable[[bytes], T | None],
         on_change: Callable[[T | None, T | None], None],
         pace: Pace | None = None,
     ) -> None:
@@ -295,6 +295,9 @@ class Reflector(Generic[T]):
             new = self._decode(raw)
         except (msgspec.MsgspecError, ValueError) as error:
             self._skip(key, meta, error)
+            return key
+        if new is None:
+            self._remove(key)
             return key
         self._undecodable.discard(meta.uid)
         old = self._store.put(key, new)
