@@ -84,6 +84,52 @@ _CLAIM_IS_FINAL: Rule = {
     "fieldPath": ".opsState",
 }
 
+_MIN_BELOW_MAX: Rule = {
+    "rule": "self.minReplicas <= self.maxReplicas",
+    "message": "minReplicas must not be above maxReplicas",
+    "fieldPath": ".minReplicas",
+}
+_AVAILABLE_IN_ORDER: Rule = {
+    "rule": (
+        "!has(self.minAvailable) || !has(self.maxAvailable) || type(self.minAvailable) != int || "
+        "type(self.maxAvailable) != int || int(self.minAvailable) <= int(self.maxAvailable)"
+    ),
+    "message": "minAvailable must not be above maxAvailable",
+    "fieldPath": ".minAvailable",
+}
+_SHARE_OF_SOMETHING: Rule = {
+    "rule": (
+        "!has(self.minAvailable) || type(self.minAvailable) == int || "
+        "!(self.minAvailable.endsWith('%') || self.minAvailable.startsWith('0.')) || "
+        "self.minReplicas >= 1 || self.minAvailableFloor >= 1"
+    ),
+    "message": (
+        "a share of no servers is none, so an empty set would stay empty: "
+        "set minReplicas or minAvailableFloor to 1 or more"
+    ),
+    "fieldPath": ".minAvailable",
+}
+_NOBODY_INSIDE: Rule = {
+    "rule": "!(self in ['Allocated', 'Maintaining', 'Kill'])",
+    "message": "a server with this opsState is not idle; it would be removed with its players",
+}
+_WINDOWS_FIT: Rule = {
+    "rule": (
+        "!has(self.schedules) || self.schedules.all(s, !has(s.minReplicas) || "
+        "s.minReplicas <= self.maxReplicas)"
+    ),
+    "message": "the minReplicas of a schedule must not be above maxReplicas",
+    "fieldPath": ".schedules",
+}
+_OVERRIDES_SOMETHING: Rule = {
+    "rule": "has(self.minAvailable) || has(self.maxAvailable) || has(self.minReplicas)",
+    "message": "must set minAvailable, maxAvailable or minReplicas",
+}
+_TARGET_STAYS: Rule = {
+    "rule": "self == oldSelf",
+    "message": "cannot change; make another autoscaler for another set",
+}
+
 _TEMPLATE = ("gameServerTemplate",)
 _RULES: dict[str, tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...]] = {
     names.GAMESERVERSET_KIND: (
@@ -94,6 +140,12 @@ _RULES: dict[str, tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...]] = {
         ((*_TEMPLATE, "spec", "initContainers", ITEMS), (_NOT_THE_AGENT,)),
         ((*_TEMPLATE, "metadata", "labels"), (_LEGAL_KEYS,)),
         ((*_TEMPLATE, "metadata", "annotations"), (_LEGAL_KEYS,)),
+    ),
+    names.AUTOSCALER_KIND: (
+        ((), (_MIN_BELOW_MAX, _AVAILABLE_IN_ORDER, _SHARE_OF_SOMETHING, _WINDOWS_FIT)),
+        (("gameServerSetName",), (_TARGET_STAYS,)),
+        (("supplyOpsStates", ITEMS), (_NOBODY_INSIDE,)),
+        (("schedules", ITEMS), (_OVERRIDES_SOMETHING,)),
     ),
     names.GAMESERVER_KIND: (
         ((), (_CLAIM_IS_FINAL,)),

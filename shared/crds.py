@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.api import names
+from shared.api.autoscaler import AutoscalerSpec, AutoscalerStatus, GameServerSetAutoscaler
 from shared.api.gameserver import GameServer, GameServerSpec, GameServerStatus
 from shared.api.gameserverset import GameServerSet, GameServerSetSpec, GameServerSetStatus
 from shared.api.meta import DNS_LABEL_PATTERN
@@ -44,6 +45,7 @@ class _Kind:
     columns: tuple[tuple[str, str, str, int], ...]  # name, type, JSON path, priority
     scale: bool = False
     max_name: int = 253
+    group: str = names.GROUP
 
 
 _GAMESERVER = _Kind(
@@ -87,9 +89,30 @@ _GAMESERVERSET = _Kind(
 )
 
 
+_AUTOSCALER = _Kind(
+    kind=names.AUTOSCALER_KIND,
+    plural=names.AUTOSCALERS,
+    short="gssa",
+    model=GameServerSetAutoscaler,
+    spec=AutoscalerSpec,
+    status=AutoscalerStatus,
+    columns=(
+        ("SET", "string", ".spec.gameServerSetName", 0),
+        ("MIN", "integer", ".spec.minReplicas", 0),
+        ("MAX", "integer", ".spec.maxReplicas", 0),
+        ("AVAILABLE", "integer", ".status.counts.idle", 0),
+        ("CURRENT", "integer", ".status.currentReplicas", 0),
+        ("DESIRED", "integer", ".status.desiredReplicas", 0),
+        ("MODE", "string", ".spec.mode", 0),
+        ("AGE", "date", ".metadata.creationTimestamp", 0),
+    ),
+    group=names.AUTOSCALING_GROUP,
+)
+
+
 def custom_resource_definitions() -> list[dict[str, Any]]:
     """Return the CRDs of Gamekeeper as plain objects, in the order they should be applied."""
-    return [_definition(kind) for kind in (_GAMESERVERSET, _GAMESERVER)]
+    return [_definition(kind) for kind in (_GAMESERVERSET, _GAMESERVER, _AUTOSCALER)]
 
 
 def _definition(kind: _Kind) -> dict[str, Any]:
@@ -114,9 +137,9 @@ def _definition(kind: _Kind) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{names.GROUP}"},
+        "metadata": {"name": f"{kind.plural}.{kind.group}"},
         "spec": {
-            "group": names.GROUP,
+            "group": kind.group,
             "names": {
                 "kind": kind.kind,
                 "listKind": f"{kind.kind}List",
@@ -180,7 +203,12 @@ def _structural(node: Schema, definitions: Schema) -> Schema:
         name = node["$ref"].rsplit("/", 1)[1]
         siblings = {key: value for key, value in node.items() if key != "$ref"}
         return _structural({**definitions[name], **siblings}, definitions)
-    result = {key: value for key, value in node.items() if key not in _DROPPED}
+    # Lists are copied: one that stands twice in the tree would become an alias in YAML.
+    result = {
+        key: list(value) if isinstance(value, list) else value
+        for key, value in node.items()
+        if key not in _DROPPED
+    }
     if "const" in result:
         result["enum"] = [result.pop("const")]
     if "anyOf" in result:
