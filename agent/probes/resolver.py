@@ -36,6 +36,11 @@ class Resolver:
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         selector.register(self._bell, selectors.EVENT_READ, self._collect)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a name is being looked up."""
+        return bool(self._waiting)
+
     def resolve(self, host: str, on_resolved: OnResolved) -> None:
         """Call `on_resolved` with the addresses of `host` or why there are none.
 
