@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 
@@ -21,8 +22,8 @@ def render_time(moment: datetime) -> str:
 def render(value: Any) -> Any:
     """Return a dataclass, or a container of them, as plain JSON values, without None fields."""
     if is_dataclass(value) and not isinstance(value, type):
-        pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
-        return {camel(name): render(item) for name, item in pairs if item is not None}
+        pairs = ((alias, getattr(value, name)) for name, alias in _aliases(type(value)))
+        return {alias: render(item) for alias, item in pairs if item is not None}
     if isinstance(value, datetime):
         return render_time(value)
     if isinstance(value, list | tuple):
@@ -30,3 +31,9 @@ def render(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: render(item) for key, item in value.items()}
     return value
+
+
+@cache
+def _aliases(kind: type) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a dataclass, each with its name on the wire: they never change."""
+    return tuple((field.name, camel(field.name)) for field in fields(kind))
