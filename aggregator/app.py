@@ -36,15 +36,23 @@ from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectK
 from aggregator.kube.transport import Selection
 from aggregator.leader_label import LeaderLabel
 from aggregator.ledger import Ledger
+from aggregator.metrics import Metrics
 from aggregator.pods import Pod, decode_our_pod
 from aggregator.quality.probes import ProbePlan, plan_probes
 from aggregator.serving import HttpServer, read_file, tls_context
+from aggregator.status.access import StatusAccess
+from aggregator.status.api import StatusPorts, status_app
+from aggregator.status.history import RunHistory, ServerHistory
+from aggregator.status.views import StatusViews
 from aggregator.term import Term
 from shared.api.gameserver import GameServer
 from shared.api.gameserverset import GameServerSet
-from shared.clock import monotonic_seconds
+from shared.clock import monotonic_seconds, utc_now
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
     from aggregator.intake.auth import PodIdentity
     from aggregator.kube.transport import KubeClient
     from aggregator.settings import Settings
@@ -69,6 +77,9 @@ class Aggregator:
         self._probes: dict[str, tuple[int, ProbePlan]] = {}
         self._certificates = read_file("GAMEKEEPER_REPORT_CA_FILE", settings.report_ca_file)
         self._term: Term | None = None
+        self._runs = RunHistory()
+        self._history = ServerHistory()
+        self._metrics = Metrics(self._caches, self._is_leading, self._figures)
         self._reports = self._report_server()
         pod = ObjectKey(settings.pod_namespace, settings.pod_name) if settings.pod_name else None
         self._label = LeaderLabel(client, pod)
@@ -89,6 +100,7 @@ class Aggregator:
             await stack.enter_async_context(self._health_server())
             # Until this process leads and the caches are whole, a report is answered with 503.
             await stack.enter_async_context(self._reports)
+            await stack.enter_async_context(self._status_server())
             async with asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(reflector.run(), name=f"reflect {name}")
@@ -148,7 +160,11 @@ class Aggregator:
     def _reflect_servers(self) -> Reflector[GameServer]:
         def changed(old: GameServer | None, new: GameServer | None) -> None:
             item = new or old
-            if item is None or self._term is None:
+            if item is None:
+                return
+            self._history.record(_key(item), old, new, utc_now())
+            self._metrics.server_changed(old, new)
+            if self._term is None:
                 return
             self._term.look_at_server(_key(item))
             self._term.look_at_set(self._caches.set_key_of(item))
@@ -182,15 +198,25 @@ class Aggregator:
         owner = self._caches.set_of(pod)
         if owner is None:
             return None
+        plan = self._plan_of(owner)
+        return plan.revision, plan.probes
+
+    def _plan_of(self, owner: GameServerSet) -> ProbePlan:
         generation, plan = self._probes.get(owner.metadata.uid, (-1, None))
         if plan is None or generation != owner.metadata.generation:
             plan = plan_probes(owner.spec)
             self._probes[owner.metadata.uid] = (owner.metadata.generation, plan)
-        return plan.revision, plan.probes
+        return plan
 
     def _report_accepted(self, key: ObjectKey, changed: bool) -> None:
         if changed and self._term is not None:
             self._term.look_at_server(key)
+
+    def _is_leading(self) -> bool:
+        return self._leadership.leading
+
+    def _figures(self) -> list[tuple[str, int, Mapping[str, int]]]:
+        return self._term.figures() if self._term is not None else []
 
     # -- HTTP -----------------------------------------------------------------------------------
 
@@ -200,19 +226,42 @@ class Aggregator:
             for name, reflector in self._reflectors.items()
         }
         settings = self._settings
-        return HttpServer(health_app(checks), settings.health_address, settings.health_port)
+        app = health_app(checks, self._metrics.render)
+        return HttpServer(app, settings.health_address, settings.health_port)
+
+    def _status_server(self) -> HttpServer:
+        settings = self._settings
+        views = StatusViews(
+            self._caches,
+            self._runs,
+            self._history,
+            wanted_revision=lambda owner: self._plan_of(owner).revision,
+        )
+        # Without authentication nothing secret travels, and it is loopback.
+        access, context = None, None
+        if settings.status_authentication == "token":
+            access = StatusAccess(self._client)
+            context = self._tls_context()
+        app = status_app(StatusPorts(views, access, self._is_leading))
+        return HttpServer(app, settings.status_address, settings.status_port, context)
+
+    def _tls_context(self) -> ssl.SSLContext | None:
+        settings = self._settings
+        return tls_context(settings.report_tls_certificate_file, settings.report_tls_key_file)
 
     def _report_server(self) -> HttpServer:
         settings = self._settings
         ports = IntakePorts(
-            authenticate=TokenAuthenticator(self._client),
+            authenticate=TokenAuthenticator(self._client, on_review=self._metrics.count_review),
             ledger=self._caches.ledger,
             probes_for=self._probes_for,
             on_accepted=self._report_accepted,
             heartbeat_seconds=settings.heartbeat_seconds,
-            leading=lambda: self._leadership.leading,
+            leading=self._is_leading,
+            on_report=self._runs.record,
+            count=self._metrics.count_report,
         )
-        context = tls_context(settings.report_tls_certificate_file, settings.report_tls_key_file)
+        context = self._tls_context()
         return HttpServer(intake_app(ports), settings.report_address, settings.report_port, context)
 
 

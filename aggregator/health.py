@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`: is the process alive, and may it be sent traffic. Not pure.
+"""`/healthz`, `/readyz` and `/metrics`: is the process alive, may it be sent traffic. Not pure.
 
 Readiness means filled caches, never leadership: a standby is as ready as the leader, or a rollout
 would wait for ever.
@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def health_app(checks: Mapping[str, Callable[[], bool]]) -> web.Application:
+def health_app(
+    checks: Mapping[str, Callable[[], bool]],
+    render_metrics: Callable[[str], tuple[bytes, str]] | None = None,
+) -> web.Application:
     """Return the application of the health port.
 
     Args:
         checks: by name, for example "pods synced": whether it is true now. Must not block.
+        render_metrics: Accept header -> exposition and content type; None for no `/metrics`.
     """
 
     async def healthz(_request: web.Request) -> web.Response:
@@ -30,7 +34,14 @@ def health_app(checks: Mapping[str, Callable[[], bool]]) -> web.Application:
             return web.json_response({"status": "not ready", "missing": missing}, status=503)
         return web.json_response({"status": "ready", "missing": []})
 
+    async def metrics(request: web.Request) -> web.Response:
+        assert render_metrics is not None  # noqa: S101 - the route exists only then
+        body, content_type = render_metrics(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
     app = web.Application()
+    if render_metrics is not None:
+        app.router.add_get("/metrics", metrics)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     return app

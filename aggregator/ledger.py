@@ -111,6 +111,11 @@ class Ledger:
         heard = self._started_seconds if entry is None else entry.heard_seconds
         return heard + self._patience_seconds - now
 
+    def seconds_silent(self, pod_uid: str, now: float) -> float:
+        """Return for how long nothing was heard of an agent, at most since this process leads."""
+        entry = self._entries.get(pod_uid)
+        return now - (self._started_seconds if entry is None else entry.heard_seconds)
+
     def _keep(self, pod_uid: str, entry: _Entry) -> None:
         self._entries[pod_uid] = entry
         self._entries.move_to_end(pod_uid)

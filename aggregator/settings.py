@@ -66,6 +66,14 @@ class Settings(BaseModel):
     )
     health_address: str = Field(default="0.0.0.0", description="IP address of the health port")  # noqa: S104 - the kubelet asks from outside the pod
     health_port: Port = Field(default=8080, description="port of /healthz, /readyz; 0 for any free")
+    status_address: str = Field(
+        default="127.0.0.1", description="IP address of the status API; loopback unless it has TLS"
+    )
+    status_port: Port = Field(default=8081, description="port of the status API; 0 for any free")
+    status_authentication: Literal["token", "off"] = Field(
+        default="token",
+        description="token asks the API server about every reader; off only on a loopback address",
+    )
     agent_image: str = Field(
         min_length=1, max_length=1024, description="image of the agent in game pods"
     )
@@ -120,6 +128,12 @@ class Settings(BaseModel):
             raise ValueError(
                 "report_tls_certificate_file must be set unless report_address is a loopback one"
             )
+        if not _is_loopback(self.status_address):
+            if self.status_authentication == "off":
+                raise ValueError("status_authentication can be off only on a loopback address")
+            if not self.report_tls_certificate_file:
+                remedy = "must be set unless status_address is a loopback one"
+                raise ValueError(f"report_tls_certificate_file {remedy}")
         return self
 
 

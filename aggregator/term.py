@@ -21,6 +21,8 @@ from aggregator.kube.expectations import Expectations
 from aggregator.kube.resources import ObjectKey
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aggregator.kube.transport import KubeClient
     from aggregator.pods import Pod
     from aggregator.settings import Settings
@@ -62,6 +64,11 @@ class Term:
             tasks.create_task(self._events.run(), name="events")
             for controller in (self._servers, self._sets):
                 tasks.create_task(controller.run(), name=controller.name)
+
+    def figures(self) -> list[tuple[str, int, Mapping[str, int]]]:
+        """Return name, keys that wait and outcomes so far of each controller, for metrics."""
+        controllers = (self._servers, self._sets)
+        return [(each.name, len(each.queue), each.outcomes) for each in controllers]
 
     def look_at_server(self, key: ObjectKey) -> None:
         """Have a server reconciled."""

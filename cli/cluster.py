@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 AGENT_IMAGE = "gamekeeper/agent:local"
+# Where commands find the status API: an extension in the kubeconfig, which kubectl keeps as it is.
+STATUS_EXTENSION = "gamekeeper.dev/status"
 # The folder that holds the packages: where Python finds the agent without a virtual environment.
 _SOURCES = Path(next(iter(shared.__path__))).parent
 
@@ -38,8 +40,15 @@ async def gamekeeper_cluster(options: ClusterOptions) -> AsyncIterator[LocalClus
         programs={**options.programs, AGENT_IMAGE: _agent_image()},
     )
     async with LocalCluster(complete) as cluster:
-        await cluster.start_program(_aggregator(cluster))
+        status_port = free_port()
+        await cluster.start_program(_aggregator(cluster, status_port))
+        cluster.add_kubeconfig_extension(STATUS_EXTENSION, {"url": status_url(status_port)})
         yield cluster
+
+
+def status_url(port: int) -> str:
+    """Return the URL of the status API on this machine."""
+    return f"http://{ADDRESS}:{port}"
 
 
 def _agent_image() -> dict[str, Any]:
@@ -56,7 +65,7 @@ def _agent_image() -> dict[str, Any]:
     }
 
 
-def _aggregator(cluster: LocalCluster) -> ProgramSpec:
+def _aggregator(cluster: LocalCluster, status_port: int) -> ProgramSpec:
     certificate, key, ca_file = cluster.issue_certificate("reports")
     report_port, health_port = free_port(), free_port()
     settings = {
@@ -69,6 +78,10 @@ def _aggregator(cluster: LocalCluster) -> ProgramSpec:
         "REPORT_URLS": f"https://{ADDRESS}:{report_port}",
         "HEALTH_ADDRESS": ADDRESS,
         "HEALTH_PORT": str(health_port),
+        "STATUS_ADDRESS": ADDRESS,
+        "STATUS_PORT": str(status_port),
+        # Who can reach this machine's loopback can read its games: it is for development.
+        "STATUS_AUTHENTICATION": "off",
         "AGENT_IMAGE": AGENT_IMAGE,
         "AGENT_IMAGE_PULL_POLICY": "Never",
     }

@@ -122,6 +122,16 @@ class LocalCluster:
         files = (self._secret(f"{name}.crt", certificate), self._secret(f"{name}.key", key))
         return *files, self._ca_file
 
+    def add_kubeconfig_extension(self, name: str, value: Mapping[str, str]) -> None:
+        """Note something about the cluster in the kubeconfig for people.
+
+        Source: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/ (extensions).
+        """
+        body = yaml.safe_load(self.kubeconfig.read_text())
+        cluster = body["clusters"][0]["cluster"]
+        cluster.setdefault("extensions", []).append({"name": name, "extension": dict(value)})
+        self.kubeconfig.write_text(yaml.safe_dump(body, sort_keys=False))
+
     async def _start(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="gamekeeper-"))
         self._stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
