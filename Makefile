@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster fmt lint types arch crds constraints check clean bench-apiserver bench-autoscaler bench-intake kubernetes-types
+.PHONY: help setup demo test unit component conformance cluster fmt lint types arch crds constraints check clean bench-apiserver bench-autoscaler bench-intake go-templates kubernetes-types
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ bench-intake: setup ## measure the report intake beside a bare handler
 kubernetes-types: setup ## write the schemas of the built-in kinds from the installed client
 	$(BIN)/python scripts/kubernetes_types.py > localcluster/apiserver/kubernetes_types.json.new
 	mv localcluster/apiserver/kubernetes_types.json.new localcluster/apiserver/kubernetes_types.json
+
+go-templates: setup ## write the tables of what Go's text/template renders; HELM= names the helm to ask
+	$(BIN)/python scripts/go_templates.py same --helm $(or $(HELM),helm) > tests/data/templates/same.json.new
+	$(BIN)/python scripts/go_templates.py numbers --helm $(or $(HELM),helm) > tests/data/templates/numbers.json.new
+	mv tests/data/templates/same.json.new tests/data/templates/same.json
+	mv tests/data/templates/numbers.json.new tests/data/templates/numbers.json
 
 constraints: ## renew constraints.txt from the newest versions
 	$(PYTHON) -m venv $(VENV)-new
