@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import socket
+import struct
 
 from agent.exec import kernel, nanny, processes
 from agent.exec.wire import FAILED, MAX_REQUEST_BYTES, REQUEST_FDS, Reply, Request
@@ -107,8 +108,7 @@ def _clean_up(nannies: set[int], proc: int) -> None:
 
 def _serve_one(requests: socket.socket) -> int:
     """Fork a nanny for the next request; return its pid, -1 if there is none."""
-    flags = socket.MSG_CMSG_CLOEXEC
-    datagram, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, REQUEST_FDS, flags)
+    datagram, descriptors = _receive(requests)
     if not datagram:
         os._exit(0)  # the agent has ended; nannies see their own control sockets close
     try:
@@ -121,6 +121,19 @@ def _serve_one(requests: socket.socket) -> int:
     for descriptor in descriptors:
         os.close(descriptor)
     return pid
+
+
+def _receive(requests: socket.socket) -> tuple[bytes, list[int]]:
+    """Return a request and its descriptors, closed at execve: a probe must not get the control.
+
+    NB: `socket.recv_fds` of Python 3.11 takes flags and ignores them, so the descriptors would
+    be inherited.
+    """
+    size = struct.calcsize("i")
+    room = socket.CMSG_LEN(REQUEST_FDS * size)
+    datagram, messages, _, _ = requests.recvmsg(MAX_REQUEST_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    raw = b"".join(content for _, _, content in messages)
+    return datagram, list(struct.unpack(f"{len(raw) // size}i", raw))
 
 
 def _become_nanny(requests: socket.socket, request: Request, streams: nanny.Streams) -> NoReturn:

@@ -79,8 +79,11 @@ def _supervise(request: Request, streams: Streams) -> Reply | None:
     # Both are opened before the target's root hides them.
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    _be_expendable(proc)
     try:
         environment = target.enter(request.pid, request.starttime)
+        if not request.command:
+            return Reply(EXITED)  # entering was all that was asked
         child = _spawn(request.command, environment, (null, streams.stdout, streams.stderr))
     except (target.EntryRefusedError, _CannotRunError) as error:
         return Reply(FAILED, reason=error.reason, message=error.message)
@@ -95,6 +98,20 @@ def _supervise(request: Request, streams: Streams) -> Reply | None:
     if ended:
         return Reply(EXITED, exit_code=code if code >= 0 else 128 - code)
     return Reply(TIMED_OUT) if ended is False else None
+
+
+def _be_expendable(proc: int) -> None:
+    """Make what runs here the first victim when the agent's container is short of memory.
+
+    A probe counts against the agent's limit, and the agent should outlive it.
+    """
+    kernel.forbid_core_dumps()
+    try:
+        score = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    except PermissionError:
+        return  # a user namespace: the files of a process that hides its memory belong to nobody
+    os.write(score, b"1000")
+    os.close(score)
 
 
 def _spawn(
@@ -174,8 +191,7 @@ def _kill_tree(proc: int) -> None:
     # Again after every death: what a killed parent leaves behind, and what it forked since the last
     # look, becomes our child.
     while _has_children() and (left := deadline - monotonic_seconds()) > 0:
-        for pid in processes.descendants(proc):
-            processes.kill(pid)
+        processes.kill_descendants(proc)
         signal.sigtimedwait([signal.SIGCHLD], left)
 
 

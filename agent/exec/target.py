@@ -9,6 +9,11 @@ set first; (2) the target is dumpable; (3) the caller's effective capabilities c
 permitted ones. A container is then its root directory, its working directory, its ids, its
 environment and its capabilities; the other namespaces of a pod are shared or do not matter to a
 probe. The process ends with no more capabilities than both the agent and the target have.
+
+What keeps a probe from the agent's own files (its token above all): the mount namespace stays the
+agent's, but nothing leads there. The root directory is the target's, no descriptor of the agent's
+survives execve, processes of the agent are not dumpable, so their /proc/PID/{root,fd,cwd} need
+SYS_PTRACE, and without SYS_CHROOT a root directory cannot be climbed out of.
 """
 
 from __future__ import annotations
@@ -43,6 +48,7 @@ class Credentials:
     """What /proc/PID/status says about a process; capability sets are bit masks."""
 
     __slots__ = (
+        "ambient",
         "bounding",
         "effective",
         "gids",
@@ -61,6 +67,7 @@ class Credentials:
         self.permitted = int(fields[b"CapPrm"][0], 16)
         self.effective = int(fields[b"CapEff"][0], 16)
         self.bounding = int(fields[b"CapBnd"][0], 16)
+        self.ambient = int(fields.get(b"CapAmb", [b"0"])[0], 16)
         self.no_new_privileges = fields.get(b"NoNewPrivs", [b"0"])[0] == b"1"
 
 
@@ -136,6 +143,8 @@ def _open_process(pid: int, starttime: int) -> int:
 
 def _open_view(process: int, own: Credentials, target: Credentials) -> _View:
     switched = kernel.set_filesystem_ids(target.uids[1], target.gids[1])
+    # Leaving uid 0 took away the capabilities over files, which rule 3 compares, too.
+    kernel.set_capabilities(own.permitted)
     try:
         return _View(process)
     except PermissionError:
@@ -178,17 +187,33 @@ def _take_identity(own: Credentials, target: Credentials) -> None:
     gids = (target.gids[0], target.gids[1], target.gids[2])
     if os.getresgid() != gids:
         _with_capability("SETGID", lambda: os.setresgid(*gids))
-    allowed = own.permitted & target.permitted
+    # Without SYS_CHROOT, whatever the target has: it is the way out of a root directory.
+    allowed = own.permitted & target.permitted & ~kernel.SYS_CHROOT
     bounded = _shrink_bounding_set(own.bounding & ~allowed)
+    is_root = target.uids[1] == 0
+    # What a program of another user starts with are the ambient capabilities, if a runtime gave it
+    # any; `kubectl exec` gives the same.
+    kept = allowed if is_root else allowed & target.ambient
     uids = (target.uids[0], target.uids[1], target.uids[2])
     if os.getresuid() != uids:
+        if kept and not is_root:
+            kernel.keep_capabilities()
         _with_capability("SETUID", lambda: os.setresuid(*uids))
-    if target.uids[1] == 0:
-        kernel.set_capabilities(allowed)
+    kernel.set_capabilities(kept, 0 if is_root else kept)
+    if not is_root:
+        _raise_ambient(kept)
+    # The change of ids has put this back to what the node's fs.suid_dumpable says.
+    kernel.hide_memory()
     # At execve a root process regains its bounding set; without SETPCAP this is the other way to
     # stop it.
     if target.no_new_privileges or not bounded:
         kernel.forbid_new_privileges()
+
+
+def _raise_ambient(capabilities: int) -> None:
+    for bit in kernel.CAPABILITY_BITS:
+        if capabilities >> bit & 1:
+            kernel.raise_ambient(bit)
 
 
 def _shrink_bounding_set(unwanted: int) -> bool:

@@ -28,7 +28,7 @@ class Request:
     Attributes:
         pid, starttime: main process of the container; starttime in clock ticks since boot.
         timeout_seconds: the whole tree is killed after this time.
-        command: program and arguments, not empty.
+        command: program and arguments; empty: only enter the container and leave it again.
     """
 
     __slots__ = ("command", "pid", "starttime", "timeout_seconds")

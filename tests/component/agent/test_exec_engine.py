@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.pod_sandbox import (
-    POD_UID,
-    REPOSITORY,
-    PodSandbox,
-    Privilege,
-    pod_sandbox,
-)
+from tests.support.exec_runs import MINIMAL, only_the_containers, outcome, run, run_all
+from tests.support.pod_sandbox import PodSandbox, Privilege, pod_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(30)]
 
@@ -34,54 +27,6 @@ def pod(request: pytest.FixtureRequest) -> Iterator[PodSandbox]:
 def root_pod() -> Iterator[PodSandbox]:
     with pod_sandbox(Privilege.ROOT) as sandbox:
         yield sandbox
-
-
-def run_all(
-    pod: PodSandbox,
-    *commands: Sequence[str],
-    container: str = "game",
-    timeout: float = 5,
-    agent_privileges: Sequence[str] = (),
-) -> dict[str, Any]:
-    order = {
-        "podUid": POD_UID,
-        "container": container,
-        "commands": list(commands),
-        "timeout": timeout,
-    }
-    become = ["setpriv", *agent_privileges] if agent_privileges else []
-    environment = ["env", "-i", f"PYTHONPATH={REPOSITORY}", "PATH=/usr/bin", "SECRET=agent"]
-    program = [sys.executable, "-m", "tests.support.exec_driver"]
-    done = subprocess.run(
-        [*pod.enter_command(), *become, *environment, *program],
-        input=json.dumps(order),
-        capture_output=True,
-        text=True,
-        timeout=25,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
-
-
-def run(pod: PodSandbox, *command: str, **options: Any) -> dict[str, Any]:
-    """Return the outcome of one command without the fields that differ from run to run."""
-    (outcome,) = run_all(pod, command, **options)["runs"]
-    assert outcome.pop("startedAt")
-    outcome.pop("durationSeconds")
-    assert isinstance(outcome, dict)
-    return outcome
-
-
-def outcome(status: str, **fields: Any) -> dict[str, Any]:
-    stdout = fields.get("stdout", "")
-    empty = {"reason": "", "message": "", "stdout": "", "stderr": ""}
-    return {"status": status, "result": stdout.strip(), **empty, **fields}
-
-
-def only_the_containers(pod: PodSandbox, *others: str) -> list[str]:
-    return sorted(["sh -c " + "echo ready; sleep infinity & wait", "sleep infinity", *others])
 
 
 def test_a_command_sees_the_files_the_folder_and_the_environment_of_its_container(
@@ -311,10 +256,6 @@ def test_a_command_has_the_user_and_all_groups_of_the_main_process(root_pod: Pod
         "game", become=["--reuid", "1000", "--regid", "2000", "--groups", "2000,3000,4000"]
     )
     assert run(root_pod, "sh", "-c", IDENTITY)["result"] == "1000 2000 2000 3000 4000"
-
-
-# The profile `minimal` of the agent without the capabilities that only make it nicer.
-MINIMAL = ["--bounding-set", "-all,+sys_chroot,+setuid,+setgid", "--inh-caps", "-all"]
 
 
 def test_three_capabilities_suffice_for_a_non_root_container(root_pod: PodSandbox) -> None:
