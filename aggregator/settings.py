@@ -10,6 +10,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,8 +20,10 @@ from pydantic import (
     model_validator,
 )
 
+from aggregator.gameserverset.security_profile import ProfileChoice
 from shared.environment import is_service_link
 from shared.errors import InvalidInput
+from shared.quantity import parse_quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +39,14 @@ def _split(value: object) -> object:
     return value
 
 
+def _positive_quantity(text: str) -> str:
+    if parse_quantity(text) <= 0:
+        raise ValueError(f"{text!r} must be more than 0")
+    return text
+
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
+Quantity = Annotated[str, Field(max_length=32), AfterValidator(_positive_quantity)]
 
 
 class Settings(BaseModel):
@@ -59,7 +69,19 @@ class Settings(BaseModel):
     report_ca_file: str = Field(
         default="", description="PEM bundle handed to agents, which trust nothing else"
     )
+    report_tls_secret: str = Field(
+        default="",
+        max_length=253,
+        description="Secret in pod_namespace whose certificate is made and rotated here; "
+        "instead of files",
+    )
+    report_service: str = Field(
+        default="",
+        max_length=63,
+        description="Service in pod_namespace through which agents report; instead of report_urls",
+    )
     report_urls: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        default=(),
         min_length=1,
         max_length=8,
         description="comma-separated base URLs that agents report to, in the order they try them",
@@ -79,6 +101,33 @@ class Settings(BaseModel):
     )
     agent_image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
         default="IfNotPresent", description="when kubelets pull that image"
+    )
+    agent_placement: Literal["auto", "native", "container"] = Field(
+        default="auto",
+        description="native sidecar or plain container; auto is native where every node is at "
+        "least 1.29",
+    )
+    agent_security_profile: ProfileChoice = Field(
+        default="auto", description="of sets that do not ask for one; auto is the least that works"
+    )
+    agent_status_port: Port = Field(
+        default=8089, description="port of the agent's own status and metrics; 0 for none"
+    )
+    agent_host_network_status_port: Port = Field(
+        default=0, description="the same in pods on the host's network"
+    )
+    agent_cpu_request: Quantity = Field(default="10m", description="CPU that each agent requests")
+    agent_cpu_limit: Quantity | Literal[""] = Field(
+        default="", description="CPU limit of each agent; empty for none"
+    )
+    agent_guaranteed_cpu: Quantity = Field(
+        default="100m", description="CPU request and limit of agents in Guaranteed pods"
+    )
+    agent_memory_request: Quantity = Field(
+        default="32Mi", description="memory that each agent requests"
+    )
+    agent_memory_limit: Quantity = Field(
+        default="128Mi", description="memory limit of each agent and the probes it runs"
     )
     heartbeat_seconds: float = Field(
         default=10.0, ge=1, le=300, description="how often an agent reports when nothing changes"
@@ -110,6 +159,11 @@ class Settings(BaseModel):
         """Where the lease lives: beside the pod, else with what is served."""
         return self.pod_namespace or self.namespace or _SYSTEM_NAMESPACE
 
+    @property
+    def has_certificate(self) -> bool:
+        """Whether there is a certificate; without one everything is on loopback."""
+        return bool(self.report_tls_certificate_file or self.report_tls_secret)
+
     @field_validator("report_urls")
     @classmethod
     def _urls_have_a_scheme(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
@@ -119,21 +173,28 @@ class Settings(BaseModel):
         return urls
 
     @model_validator(mode="after")
-    def _fields_fit_together(self) -> Self:
+    def _reports_can_be_taken(self) -> Self:
         if bool(self.report_tls_certificate_file) != bool(self.report_tls_key_file):
             raise ValueError("report_tls_certificate_file and report_tls_key_file go together")
+        if self.report_tls_certificate_file and self.report_tls_secret:
+            raise ValueError("report_tls_secret and report_tls_certificate_file exclude each other")
+        for name in ("report", "status"):
+            address = getattr(self, f"{name}_address")
+            if not self.has_certificate and not _is_loopback(address):
+                files = "report_tls_secret or report_tls_certificate_file"
+                raise ValueError(f"{files} must be set unless {name}_address is a loopback one")
+        return self
+
+    @model_validator(mode="after")
+    def _fields_fit_together(self) -> Self:
         if bool(self.pod_name) != bool(self.pod_namespace):
             raise ValueError("pod_name and pod_namespace go together")
-        if not self.report_tls_certificate_file and not _is_loopback(self.report_address):
-            raise ValueError(
-                "report_tls_certificate_file must be set unless report_address is a loopback one"
-            )
-        if not _is_loopback(self.status_address):
-            if self.status_authentication == "off":
-                raise ValueError("status_authentication can be off only on a loopback address")
-            if not self.report_tls_certificate_file:
-                remedy = "must be set unless status_address is a loopback one"
-                raise ValueError(f"report_tls_certificate_file {remedy}")
+        if not self.pod_namespace and (self.report_service or self.report_tls_secret):
+            raise ValueError("report_service and report_tls_secret are looked for in pod_namespace")
+        if bool(self.report_urls) == bool(self.report_service):
+            raise ValueError("one of report_urls and report_service must be set")
+        if self.status_authentication == "off" and not _is_loopback(self.status_address):
+            raise ValueError("status_authentication can be off only on a loopback address")
         return self
 
 

@@ -11,6 +11,17 @@ LEAST = {
     "GAMEKEEPER_REPORT_TLS_CERTIFICATE_FILE": "/tls/tls.crt",
     "GAMEKEEPER_REPORT_TLS_KEY_FILE": "/tls/tls.key",
 }
+POD = {"GAMEKEEPER_POD_NAME": "a", "GAMEKEEPER_POD_NAMESPACE": "system"}
+IN_A_CLUSTER = POD | {
+    "GAMEKEEPER_AGENT_IMAGE": "gamekeeper-agent:1",
+    "GAMEKEEPER_REPORT_SERVICE": "reports",
+    "GAMEKEEPER_REPORT_TLS_SECRET": "reports-tls",
+}
+
+
+def test_a_secret_and_a_service_are_enough_in_a_cluster() -> None:
+    settings = read_settings(IN_A_CLUSTER | {"GAMEKEEPER_STATUS_ADDRESS": "0.0.0.0"})
+    assert (settings.has_certificate, settings.report_urls) == (True, ())
 
 
 def test_what_must_be_set_is_enough() -> None:
@@ -125,6 +136,39 @@ def test_without_tls_reports_are_taken_on_loopback_only() -> None:
         ),
         pytest.param(
             {"GAMEKEEPER_REPORT_URLS": " , "}, "GAMEKEEPER_REPORT_URLS", "at least 1", id="no URL"
+        ),
+        pytest.param(
+            {"GAMEKEEPER_REPORT_URLS": ""}, "settings", "must be set", id="nowhere to report to"
+        ),
+        pytest.param(
+            {"GAMEKEEPER_REPORT_SERVICE": "reports"} | POD,
+            "settings",
+            "one of report_urls and report_service",
+            id="two places to report to",
+        ),
+        pytest.param(
+            {"GAMEKEEPER_REPORT_SERVICE": "reports", "GAMEKEEPER_REPORT_URLS": ""},
+            "settings",
+            "looked for in pod_namespace",
+            id="a Service of no namespace",
+        ),
+        pytest.param(
+            {"GAMEKEEPER_REPORT_TLS_SECRET": "tls"} | POD,
+            "settings",
+            "exclude each other",
+            id="two certificates",
+        ),
+        pytest.param(
+            {"GAMEKEEPER_AGENT_CPU_REQUEST": "much"},
+            "GAMEKEEPER_AGENT_CPU_REQUEST",
+            "'much' is not a quantity",
+            id="no quantity",
+        ),
+        pytest.param(
+            {"GAMEKEEPER_AGENT_MEMORY_LIMIT": "0"},
+            "GAMEKEEPER_AGENT_MEMORY_LIMIT",
+            "must be more than 0",
+            id="no memory",
         ),
         pytest.param(
             {"GAMEKEEPER_LOG_LEVEL": "loud"}, "GAMEKEEPER_LOG_LEVEL", "'debug'", id="level"
