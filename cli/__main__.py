@@ -13,6 +13,8 @@ from shared.errors import AppError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cli.status_api import StatusOptions
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -45,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_local(commands)
     _add_demo(commands)
     _add_crds(commands)
+    _add_explain(commands)
+    _add_status(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     return parser
@@ -113,6 +117,49 @@ def _add_crds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     crds.set_defaults(run=_crds)
 
 
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="tell everything about one server or set, and why its actions ran or did not",
+        description="Asks the aggregator about one server (gs) or set (gss): live verdicts, the "
+        "runs of its probes, what each action matched, what became of each field, what changed. "
+        "Exit code 1 when it does not exist.",
+    )
+    explain.add_argument("kind", metavar="gs|gss", type=_kind)
+    explain.add_argument("name", metavar="NAME")
+    _add_status_options(explain)
+    explain.set_defaults(run=_explain)
+
+
+def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    status = commands.add_parser("status", help="list the sets with their servers' states")
+    status.add_argument(
+        "-A", "--all-namespaces", action="store_true", help="of all namespaces, not of one"
+    )
+    _add_status_options(status)
+    status.set_defaults(run=_status)
+
+
+def _add_status_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-n", "--namespace", help="default: that of the current context of the kubeconfig"
+    )
+    parser.add_argument(
+        "-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table"
+    )
+    parser.add_argument("--server", metavar="URL", help="status API of the aggregator")
+    parser.add_argument("--token-file", type=Path, help="file with a bearer token for it")
+    parser.add_argument("--ca-file", type=Path, help="PEM file of the authority of its certificate")
+    parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG or ~/.kube/config")
+
+
+def _kind(text: str) -> str:
+    known = ("gs", "gameserver", "gameservers", "gss", "gameserverset", "gameserversets")
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(known)}")
+    return text
+
+
 def _port(text: str) -> int:
     value = int(text)
     if not 0 <= value <= 65_535:
@@ -153,6 +200,30 @@ def _crds(options: argparse.Namespace) -> int:
     else:
         write_crds(options.directory)
     return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from cli.explain import run_explain
+
+    return run_explain(options.kind, options.name, options.output, _status_options(options))
+
+
+def _status(options: argparse.Namespace) -> int:
+    from cli.explain import run_status
+
+    return run_status(options.output, _status_options(options), everywhere=options.all_namespaces)
+
+
+def _status_options(options: argparse.Namespace) -> StatusOptions:
+    from cli.status_api import StatusOptions
+
+    return StatusOptions(
+        server=options.server,
+        token_file=options.token_file,
+        ca_file=options.ca_file,
+        kubeconfig=options.kubeconfig,
+        namespace=options.namespace,
+    )
 
 
 def _version(_options: argparse.Namespace) -> int:

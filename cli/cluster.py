@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import shared
+from cli.kubeconfig import STATUS_EXTENSION
 from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
 from localcluster.kubelet.mount_plan import PRIVATE_FOLDERS
 from localcluster.programs import HttpReady, ProgramSpec
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 AGENT_IMAGE = "gamekeeper/agent:local"
-# Where commands find the status API: an extension in the kubeconfig, which kubectl keeps as it is.
-STATUS_EXTENSION = "gamekeeper.dev/status"
 # The folder that holds the packages: where Python finds the agent without a virtual environment.
 _SOURCES = Path(next(iter(shared.__path__))).parent
 

@@ -285,8 +285,8 @@ def _field_state(
             "that stays until the verdicts ask for something new"
         )
     return FieldState.LEFT_ALONE, (
-        f"{_show(present)} was there before and no quality had written it, so it stays "
-        "until the verdicts ask for something new"
+        f"the server has {_show(present)}, which this quality has not written; "
+        "that stays until the verdicts ask for something new"
     )
 
 

@@ -1,0 +1,91 @@
+"""What commands read of a kubeconfig: the namespace and the extensions of the current context.
+
+Files are merged as kubectl does it: the first that defines a name wins.
+Source: https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from shared.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DEFAULT_NAMESPACE = "default"
+# The local cluster notes there where its status API is; kubectl keeps extensions as they are.
+STATUS_EXTENSION = "gamekeeper.dev/status"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentContext:
+    """What the current context says.
+
+    Attributes:
+        name: empty when there is none.
+        extensions: of the cluster, by name.
+    """
+
+    name: str = ""
+    namespace: str = DEFAULT_NAMESPACE
+    extensions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def kubeconfig_files(option: Path | None, environment: Mapping[str, str]) -> list[Path]:
+    """Return the files to read: the option, else $KUBECONFIG, else ~/.kube/config."""
+    if option is not None:
+        return [option]
+    listed = [Path(each) for each in environment.get("KUBECONFIG", "").split(os.pathsep) if each]
+    return listed or [Path(environment.get("HOME", "/")) / ".kube" / "config"]
+
+
+def read_current_context(files: Sequence[Path], *, must_exist: bool = False) -> CurrentContext:
+    """Return the current context; an empty one when no file says anything.
+
+    Args:
+        files: in their order.
+        must_exist: a missing file is an error, because somebody has named it.
+
+    Raises:
+        InvalidInput: a file cannot be read.
+    """
+    bodies = [_read(each) for each in files if must_exist or each.exists()]
+    name = next(
+        (str(each["current-context"]) for each in bodies if each.get("current-context")), ""
+    )
+    context = _named(bodies, "contexts", "context", name)
+    cluster = _named(bodies, "clusters", "cluster", str(context.get("cluster", "")))
+    extensions = {
+        str(each.get("name")): each["extension"]
+        for each in _dicts(cluster.get("extensions"))
+        if isinstance(each.get("extension"), dict)
+    }
+    return CurrentContext(name, str(context.get("namespace") or DEFAULT_NAMESPACE), extensions)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        body = yaml.safe_load(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no YAML"
+        raise InvalidInput("", f"cannot read the kubeconfig {file}: {reason}") from error
+    return body if isinstance(body, dict) else {}
+
+
+def _named(bodies: Sequence[dict[str, Any]], plural: str, key: str, name: str) -> dict[str, Any]:
+    for body in bodies:
+        for entry in _dicts(body.get(plural)):
+            if entry.get("name") == name and isinstance(entry.get(key), dict):
+                found: dict[str, Any] = entry[key]
+                return found
+    return {}
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

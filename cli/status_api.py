@@ -1,0 +1,150 @@
+"""Finds the status API of an aggregator and asks it.
+
+Where it is: `--server`, else $GAMEKEEPER_STATUS_URL, else what the local cluster has noted in the
+kubeconfig. NB: not the API server's service proxy: it takes the Authorization header off, so the
+aggregator could not know who asks. On a cluster the way is a port that kubectl forwards, with a
+token of one's own.
+Source: https://kubernetes.io/docs/tasks/access-application-cluster/port-forward-access-application-cluster/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from cli.kubeconfig import STATUS_EXTENSION, kubeconfig_files, read_current_context
+from shared.errors import InvalidInput, TerminalError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_TIMEOUT_SECONDS = 20.0
+_TLS_REMEDY = "give its certificate authority with --ca-file"
+_HOW = (
+    "there is no status API in the kubeconfig; on a cluster type `kubectl -n gamekeeper-system "
+    "port-forward service/gamekeeper-status 8081` in another terminal and add --server "
+    "https://localhost:8081 --token-file FILE, with a token that may get gameservers"
+)
+
+
+class NotThere(TerminalError):  # noqa: N818 - an answer, not a failure
+    """The API answers that there is no such object."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusOptions:
+    """The command line, as far as it says where to ask.
+
+    Attributes:
+        namespace: None for that of the current context.
+    """
+
+    server: str | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    kubeconfig: Path | None = None
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusApi:
+    """Where the API is, and how to ask.
+
+    Attributes:
+        url: without a slash at its end.
+        token: empty for none.
+        ca_file: None for the system's authorities.
+        namespace: to look in when the user names none.
+    """
+
+    url: str
+    token: str
+    ca_file: Path | None
+    namespace: str
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON under `path`.
+
+        Raises:
+            NotThere: there is no such object.
+            TerminalError: there is no proper answer; says what to do.
+        """
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
+        context = ssl.create_default_context(cafile=str(self.ca_file)) if self.ca_file else True
+        try:
+            async with (
+                aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
+                session.get(self.url + path, ssl=context, allow_redirects=False) as response,
+            ):
+                return _checked(response.status, await response.read(), self.url)
+        except aiohttp.ClientConnectorCertificateError as error:
+            message = f"{self.url} has a certificate that nobody here trusts: {_TLS_REMEDY}"
+            raise TerminalError("NotTrusted", message) from error
+        except aiohttp.ClientError as error:
+            message = f"cannot ask {self.url}: {error or type(error).__name__}"
+            raise TerminalError("NoStatusApi", message) from error
+        except TimeoutError as error:
+            message = f"{self.url} does not answer within {_TIMEOUT_SECONDS:g} s"
+            raise TerminalError("NoStatusApi", message) from error
+
+
+def find_status_api(options: StatusOptions, environment: Mapping[str, str]) -> StatusApi:
+    """Return where to ask.
+
+    Raises:
+        InvalidInput: nobody says where it is, or a file cannot be read.
+    """
+    files = kubeconfig_files(options.kubeconfig, environment)
+    context = read_current_context(files, must_exist=options.kubeconfig is not None)
+    noted = context.extensions.get(STATUS_EXTENSION, {}).get("url")
+    url = options.server or environment.get("GAMEKEEPER_STATUS_URL") or noted
+    if not url:
+        raise InvalidInput("", _HOW)
+    parts = urlsplit(str(url))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInput("--server", f"{url!r} must begin with https:// or http:// and a host")
+    token = _read_token(options.token_file) if options.token_file is not None else ""
+    if token and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise InvalidInput("--server", "must begin with https://: a token does not travel in clear")
+    if options.ca_file is not None and not options.ca_file.exists():
+        raise InvalidInput("--ca-file", f"there is no file {options.ca_file}")
+    namespace = options.namespace or context.namespace
+    return StatusApi(str(url).rstrip("/"), token, options.ca_file, namespace)
+
+
+def ask(api: StatusApi, path: str) -> Any:
+    """Return the JSON under `path`; see `StatusApi.get`."""
+    return asyncio.run(api.get(path))
+
+
+def _read_token(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InvalidInput("--token-file", f"cannot read {file}: {reason}") from error
+
+
+def _checked(status: int, body: bytes, url: str) -> Any:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        message = f"{url} answers {status} without JSON: is it the status API of Gamekeeper?"
+        raise TerminalError("NoStatusApi", message) from error
+    if status == 200:
+        return answer
+    told = answer.get("message") if isinstance(answer, dict) else None
+    message = str(told or f"{url} answers {status}")
+    if status == 404 and isinstance(answer, dict) and answer.get("reason") == "NotFound" and told:
+        raise NotThere("NotFound", message)
+    if status == 401:
+        message += "; give a token with --token-file"
+    raise TerminalError("Refused", message)
