@@ -91,7 +91,7 @@ def usable_value(field: Field, value: FieldValue, result: str | None) -> FieldVa
     if field[0] in _PRIORITIES:
         return _priority(value)
     _check_key(field)
-    if field[0] in ("labels", "opsState") and not _is_label_value(str(value)):
+    if field[0] in ("labels", "opsState") and not is_label_value(str(value)):
         raise SkippedField(f"{_shown(value)} is no legal label value: {_LABEL_VALUE}")
     return value
 
@@ -144,6 +144,11 @@ def merge_containers(
     return list(entries.values())
 
 
+def is_label_value(text: str) -> bool:
+    """Tell whether a label can have this value; an empty one is legal."""
+    return len(text) <= _MAX_NAME and re.fullmatch(LABEL_VALUE_PATTERN, text) is not None
+
+
 def _rendered(text: str, result: str | None) -> str:
     try:
         template = parse_template(text)
@@ -178,13 +183,9 @@ def _shown(value: FieldValue) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
 
-def _is_label_value(text: str) -> bool:
-    return len(text) <= _MAX_NAME and re.fullmatch(LABEL_VALUE_PATTERN, text) is not None
-
-
 def _is_key(key: str) -> bool:
     """Tell whether a label or annotation key is legal: an optional DNS prefix and a name."""
     prefix, separator, name = key.rpartition("/")
     if separator and (len(prefix) > _MAX_PREFIX or not re.fullmatch(_DNS_SUBDOMAIN, prefix)):
         return False
-    return bool(name) and _is_label_value(name)
+    return bool(name) and is_label_value(name)

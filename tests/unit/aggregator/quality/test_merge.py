@@ -210,6 +210,123 @@ def test_the_time_of_execution_is_kept_when_an_edge_matches_nothing():
     assert record == Record(seen(q="False")["q"], "pod-0", NOW_AS_KEPT, {OPS_STATE: "Busy"})
 
 
+def written_by(server: Server) -> dict[str, Any]:
+    records = parse_records(server.annotation)
+    return {name: record.fields.get(OPS_STATE) for name, record in records.items()}
+
+
+def test_what_another_edge_lets_through_is_recorded_for_who_asked_for_it():
+    server = Server((IDLE, HEALTHY))
+    assert server.step(idle="True", healthy="False") == {OPS_STATE: "Maintaining"}
+    assert written_by(server) == {"idle": None, "healthy": "Maintaining"}
+    assert server.step(idle="True", healthy="True") == {OPS_STATE: "WaitToBeDeleted"}
+    assert written_by(server) == {"idle": "WaitToBeDeleted", "healthy": None}
+
+
+def test_two_that_ask_for_one_value_have_both_written_it():
+    empty = quality("empty", {"state": True, "opsState": "WaitToBeDeleted"})
+    server = Server((IDLE, empty))
+    assert server.step(idle="True") == {OPS_STATE: "WaitToBeDeleted"}
+    assert server.step(idle="True", empty="True") == {}, "it is there already: by our hand"
+    assert written_by(server) == {"idle": "WaitToBeDeleted", "empty": "WaitToBeDeleted"}
+    server.step(idle="False", empty="True")
+    assert written_by(server) == {"idle": None, "empty": "WaitToBeDeleted"}
+
+
+def test_what_a_person_changed_since_is_not_ours():
+    empty = quality("empty", {"state": True, "opsState": "WaitToBeDeleted"})
+    server = Server((IDLE, empty))
+    server.step(idle="True")
+    server.present[OPS_STATE] = "Allocated"
+    assert server.step(idle="True", empty="True") == {}, "idle asked for it before"
+    assert written_by(server) == {"idle": "WaitToBeDeleted", "empty": None}
+
+
+def test_a_corrected_spec_does_not_let_a_permanent_quality_act_through_the_edge_of_another():
+    wrong = quality("once", {"state": True, "opsState": "not legal"}, permanent=True)
+    server = Server((IDLE, wrong))
+    server.step(once="True")
+    right = quality("once", {"state": True, "opsState": "Ready"}, permanent=True)
+    server.qualities = (IDLE, right)
+    assert server.step(idle="True", once="True") == {OPS_STATE: "WaitToBeDeleted"}
+    assert server.step(idle="True", once="True:again") == {OPS_STATE: "Ready"}
+    assert server.step(idle="True", once="True:third") == {}
+
+
+def test_a_result_that_changes_with_every_run_re_asserts_nothing():
+    load = quality(
+        "load", {"state": True, "opsState": "{{if ge .Result 90}}Busy{{else}}None{{end}}"}
+    )
+    server = Server((load,))
+    assert server.step(load="True:10") == {}
+    server.present[OPS_STATE] = "Allocated"
+    assert server.step(load="True:11") == {}
+    assert server.step(load="True:95") == {OPS_STATE: "Busy"}
+    server.present[OPS_STATE] = "Allocated"
+    assert server.step(load="True:96") == {}
+    assert server.step(load="True:12") == {OPS_STATE: "None"}
+
+
+def test_both_sides_are_rendered_with_the_present_spec():
+    server = Server((quality("q", {"state": True, "opsState": "a-{{.Result}}"}),))
+    assert server.step(q="True:1") == {OPS_STATE: "a-1"}
+    server.qualities = (quality("q", {"state": True, "opsState": "b"}),)
+    assert server.step(q="True:2") == {}, "the edit of the set alone is no edge"
+    server.qualities = (quality("q", {"state": True, "opsState": "c-{{.Result}}"}),)
+    assert server.step(q="True:3") == {OPS_STATE: "c-3"}
+
+
+def test_an_edge_of_one_quality_writes_nothing_of_another_whose_spec_was_edited():
+    server = Server((IDLE, quality("q", {"state": True, "labels": {"a": "1"}})))
+    server.step(idle="True", q="True")
+    server.qualities = (IDLE, quality("q", {"state": True, "labels": {"a": "2"}}))
+    assert server.step(idle="False", q="True") == {OPS_STATE: "None"}
+
+
+def test_containers_and_metadata_are_merged_field_by_field():
+    one = quality(
+        "one",
+        {
+            "state": True,
+            "containers": [{"name": "game", "image": "game:2", "resources": {"limits": {}}}],
+            "annotations": {"note": "one"},
+        },
+    )
+    two = quality("two", {"state": True, "containers": [{"name": "game", "image": "game:3"}]})
+    server = Server((one, two))
+    assert server.step(one="True", two="True") == {
+        ("containers", "game", "image"): "game:3",
+        ("containers", "game", "resources"): '{"limits":{}}',
+        ("annotations", "note"): "one",
+    }
+    assert parse_records(server.annotation)["two"].fields == {
+        ("containers", "game", "image"): "game:3"
+    }
+
+
+def test_the_spent_quality_keeps_its_record_and_its_time():
+    server = Server((ONCE,))
+    server.step(once="True:full")
+    server.step(once="False:x")
+    assert parse_records(server.annotation)["once"] == Record(
+        seen(once="False:x")["once"], "pod-0", NOW_AS_KEPT, {OPS_STATE: "Allocated"}
+    )
+
+
+def test_who_executed_is_told_with_what_was_skipped():
+    mixed = quality("q", {"state": True, "opsState": "not legal", "labels": {"a": "1"}})
+    silent = quality("silent", {"state": False, "opsState": "None"})
+    verdicts = seen(q="True", silent="True")
+    effects = decide(Situation((mixed, silent), {}, verdicts, {}, "pod-0", NOW))
+    (executed,) = effects.executed
+    assert (executed.name, executed.verdict, executed.asked) == (
+        "q",
+        verdicts["q"],
+        {("labels", "a"): "1"},
+    )
+    assert [field for field, _ in executed.skipped] == [OPS_STATE]
+
+
 @pytest.mark.parametrize(
     ("contributions", "merged"),
     [

@@ -7,18 +7,57 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.quality.match import Verdict, hash_result
+from aggregator.quality.match import Verdict, hash_result, verdict_of
 from aggregator.quality.verdicts import Record, nest, parse_records, render_records
 
 EXECUTED = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 RECORD = Record(
-    Verdict("True", hash_result("0")),
+    verdict_of("True", "0"),
     "pod-0",
     EXECUTED,
-    {("opsState",): "None", ("labels", "a.b/c"): "red", ("networkDisabled",): False},
+    {
+        ("opsState",): "None",
+        ("labels", "a.b/c"): "red",
+        ("networkDisabled",): False,
+        ("containers", "game", "image"): "game:2",
+    },
 )
 GOOD = {"status": "True", "resultHash": "x", "podUid": "pod-0"}
+RESOURCES = ("containers", "game", "resources")
 PLAIN = Record(Verdict("True", "x"), "pod-0")
+
+
+def test_the_result_is_remembered_beside_its_hash():
+    text = render_records({"q": Record(verdict_of("True", "é|0"), "pod-0")})
+    expected = {"podUid": "pod-0", "result": "é0", "resultHash": hash_result("é0")}
+    assert json.loads(text) == {"q": expected | {"status": "True"}}
+    assert "é0" in text, "as it is: six bytes for each letter would be too many"
+    assert parse_records(text)["q"].verdict == verdict_of("True", "é0")
+
+
+@pytest.mark.parametrize(
+    ("result", "remembered"),
+    [
+        ("", True),
+        ("x" * 1024, True),
+        ("é" * 512, True),
+        ("\x01" * 170 + "xxxx", True),
+        ("\x01" * 170 + "xxxxx", False),
+        ("\x01" * 1024, False),
+    ],
+    ids=["empty", "1024 bytes", "1024 bytes in UTF-8", "1024 escaped", "1025 escaped", "unwieldy"],
+)
+def test_an_unwieldy_result_is_remembered_by_its_hash_alone(result, remembered):
+    verdict = verdict_of("True", result)
+    (record,) = parse_records(render_records({"q": Record(verdict, "pod-0")})).values()
+    assert record.verdict == (verdict if remembered else Verdict("True", verdict.result_hash))
+    assert record.verdict.is_same(verdict)
+
+
+@pytest.mark.parametrize("result", ["1", 0, None, ["0"]])
+def test_a_result_that_is_not_the_one_acted_on_is_not_believed(result):
+    text = json.dumps({"q": GOOD | {"resultHash": hash_result("0"), "result": result}})
+    assert parse_records(text)["q"].verdict == Verdict("True", hash_result("0"))
 
 
 def test_the_text_is_the_promised_form():
@@ -26,12 +65,14 @@ def test_the_text_is_the_promised_form():
         "healthy": {
             "status": "True",
             "resultHash": "5feceb66ffc86f38d952",
+            "result": "0",
             "podUid": "pod-0",
             "executedAt": "2026-01-02T03:04:05.678Z",
             "fields": {
                 "opsState": "None",
                 "labels": {"a.b/c": "red"},
                 "networkDisabled": False,
+                "containers": {"game": {"image": "game:2"}},
             },
         }
     }
@@ -41,6 +82,7 @@ FIELDS = st.dictionaries(
     st.one_of(
         st.sampled_from([("opsState",), ("deletionPriority",), ("networkDisabled",)]),
         st.tuples(st.sampled_from(["labels", "annotations"]), st.text(min_size=1)),
+        st.tuples(st.just("containers"), st.text(min_size=1), st.sampled_from(["image"])),
     ),
     st.text(),
     max_size=4,
@@ -99,6 +141,18 @@ def test_equal_records_give_equal_text_whatever_their_order(records):
             json.dumps({"a": GOOD | {"fields": {"x": None, "labels": {"y": 1}, "z": 2}}}),
             {"a": Record(PLAIN.verdict, "pod-0", None, {("z",): 2})},
             id="odd values of fields",
+        ),
+        *(
+            pytest.param(
+                json.dumps({"a": GOOD | {"fields": {"containers": containers}}}),
+                {"a": Record(PLAIN.verdict, "pod-0", None, fields)},
+                id=f"containers {containers}",
+            )
+            for containers, fields in [
+                ("x", {}),
+                ({"game": "x"}, {}),
+                ({"game": {"image": 1, "resources": "{}"}}, {RESOURCES: "{}"}),
+            ]
         ),
     ],
 )
