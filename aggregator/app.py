@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import platform
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import structlog
@@ -31,13 +31,10 @@ from aggregator.kube.election import LeaseTimes
 from aggregator.kube.fenced import FencedClient
 from aggregator.kube.leadership import Leadership
 from aggregator.kube.lease import Candidate, LeaderElection
-from aggregator.kube.reflector import Reflector
-from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
-from aggregator.kube.transport import Selection
+from aggregator.kube.resources import ObjectKey
 from aggregator.leader_label import LeaderLabel
 from aggregator.ledger import Ledger
 from aggregator.metrics import Metrics
-from aggregator.pods import Pod, decode_our_pod
 from aggregator.quality.probes import ProbePlan, plan_probes
 from aggregator.serving import HttpServer, read_file, tls_context
 from aggregator.status.access import StatusAccess
@@ -45,8 +42,7 @@ from aggregator.status.api import StatusPorts, status_app
 from aggregator.status.history import RunHistory, ServerHistory
 from aggregator.status.views import StatusViews
 from aggregator.term import Term
-from shared.api.gameserver import GameServer
-from shared.api.gameserverset import GameServerSet
+from aggregator.watches import Watches
 from shared.clock import monotonic_seconds, utc_now
 
 if TYPE_CHECKING:
@@ -55,7 +51,10 @@ if TYPE_CHECKING:
 
     from aggregator.intake.auth import PodIdentity
     from aggregator.kube.transport import KubeClient
+    from aggregator.pods import Pod
     from aggregator.settings import Settings
+    from shared.api.gameserver import GameServer
+    from shared.api.gameserverset import GameServerSet
     from shared.protocol.probes import ProbeList
 
 logger = structlog.get_logger()
@@ -84,11 +83,7 @@ class Aggregator:
         pod = ObjectKey(settings.pod_namespace, settings.pod_name) if settings.pod_name else None
         self._label = LeaderLabel(client, pod)
         self._election = LeaderElection(client, _candidate(settings), self._leadership)
-        self._reflectors: dict[str, Reflector[Any]] = {
-            "GameServerSets": self._reflect_sets(),
-            "GameServers": self._reflect_servers(),
-            "pods": self._reflect_pods(),
-        }
+        self._watches = Watches(self._client, settings.namespace, self._caches, self)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; the lease is released then.
@@ -103,18 +98,16 @@ class Aggregator:
             await stack.enter_async_context(self._status_server())
             async with asyncio.TaskGroup() as tasks:
                 background = [
-                    tasks.create_task(reflector.run(), name=f"reflect {name}")
-                    for name, reflector in self._reflectors.items()
+                    tasks.create_task(self._watches.run(), name="watches"),
+                    tasks.create_task(self._stand(), name="stand for election"),
                 ]
-                background.append(tasks.create_task(self._stand(), name="stand for election"))
                 await stop.wait()
                 for task in background:
                     task.cancel()
 
     async def _stand(self) -> None:
         """Stand for election once the caches are whole: who is ready later leads later."""
-        for reflector in self._reflectors.values():
-            await reflector.synced.wait()
+        await self._watches.synced()
         logger.info("aggregator ready", **{log_keys.COUNT: len(self._caches.sets)})
         await self._election.run(self._lead)
 
@@ -123,9 +116,7 @@ class Aggregator:
         self._caches.ledger.begin(monotonic_seconds())
         term = Term(self._settings, self._client, self._caches, self._certificates)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for reflector in self._reflectors.values():
-                    tasks.create_task(reflector.refresh())
+            await self._watches.refresh()
             self._term = term
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._label.take(self._client), name="leader label")
@@ -138,47 +129,35 @@ class Aggregator:
 
     # -- what a change means: which keys to look at again --------------------------------------
 
-    def _reflect_sets(self) -> Reflector[GameServerSet]:
-        def changed(old: GameServerSet | None, new: GameServerSet | None) -> None:
-            item = new or old
-            if item is None:
-                return
-            if new is None:
-                self._probes.pop(item.metadata.uid, None)
-            if self._term is None:
-                return
-            self._term.look_at_set(ObjectKey(item.metadata.namespace, item.metadata.name))
-            if new is not None and old is not None and _respecified(old, new):
-                # Qualities may be others now: conditions and probe lists follow.
-                for pod in self._caches.pods_of(new):
-                    self._term.look_at_server(_key(pod))
+    def set_changed(self, old: GameServerSet | None, new: GameServerSet | None) -> None:
+        """Have a set reconciled, and its servers too when its spec changed."""
+        item = new or old
+        if item is None:
+            return
+        if new is None:
+            self._probes.pop(item.metadata.uid, None)
+        if self._term is None:
+            return
+        self._term.look_at_set(ObjectKey(item.metadata.namespace, item.metadata.name))
+        if new is not None and old is not None and _respecified(old, new):
+            # Qualities may be others now: conditions and probe lists follow.
+            for pod in self._caches.pods_of(new):
+                self._term.look_at_server(_key(pod))
 
-        selection = Selection(GAMESERVERSETS, self._settings.namespace)
-        decode = GameServerSet.model_validate_json
-        return Reflector(self._client, selection, self._caches.sets, decode, changed)
+    def server_changed(self, old: GameServer | None, new: GameServer | None) -> None:
+        """Have a server and its set reconciled."""
+        item = new or old
+        if item is None:
+            return
+        self._history.record(_key(item), old, new, utc_now())
+        self._metrics.server_changed(old, new)
+        if self._term is None:
+            return
+        self._term.look_at_server(_key(item))
+        self._term.look_at_set(self._caches.set_key_of(item))
 
-    def _reflect_servers(self) -> Reflector[GameServer]:
-        def changed(old: GameServer | None, new: GameServer | None) -> None:
-            item = new or old
-            if item is None:
-                return
-            self._history.record(_key(item), old, new, utc_now())
-            self._metrics.server_changed(old, new)
-            if self._term is None:
-                return
-            self._term.look_at_server(_key(item))
-            self._term.look_at_set(self._caches.set_key_of(item))
-
-        selection = Selection(GAMESERVERS, self._settings.namespace)
-        decode = GameServer.model_validate_json
-        return Reflector(self._client, selection, self._caches.servers, decode, changed)
-
-    def _reflect_pods(self) -> Reflector[Pod]:
-        selection = Selection(PODS, self._settings.namespace)
-        changed = self._pod_changed
-        return Reflector(self._client, selection, self._caches.pods, decode_our_pod, changed)
-
-    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+    def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        """Have the server of a pod and its set reconciled."""
         item = new or old
         if item is None:
             return
@@ -188,6 +167,11 @@ class Aggregator:
             self._caches.ledger.expect(new.metadata.uid, monotonic_seconds())
         if self._term is not None:
             self._term.pod_changed(item, gone=new is None)
+
+    def look_at_server(self, key: ObjectKey) -> None:
+        """Have a server reconciled."""
+        if self._term is not None:
+            self._term.look_at_server(key)
 
     # -- reports --------------------------------------------------------------------------------
 
@@ -209,8 +193,8 @@ class Aggregator:
         return plan
 
     def _report_accepted(self, key: ObjectKey, changed: bool) -> None:
-        if changed and self._term is not None:
-            self._term.look_at_server(key)
+        if changed:
+            self.look_at_server(key)
 
     def _is_leading(self) -> bool:
         return self._leadership.leading
@@ -223,7 +207,7 @@ class Aggregator:
     def _health_server(self) -> HttpServer:
         checks = {
             f"{name} synced": reflector.synced.is_set
-            for name, reflector in self._reflectors.items()
+            for name, reflector in self._watches.required.items()
         }
         settings = self._settings
         app = health_app(checks, self._metrics.render)

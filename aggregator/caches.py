@@ -15,29 +15,63 @@ from aggregator.pods import Pod
 from shared.api import names
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from aggregator.infrastructure import Claim, Node, Volume
     from aggregator.ledger import Ledger
     from shared.api.gameserver import GameServer
     from shared.api.gameserverset import GameServerSet
 
 _OWNER_UID = "owner-uid"
+_SET = "set"
+_NODE = "node"
+_CLAIM = "claim"
 
 
-def _index_pod(pod: Pod) -> list[str]:
+def _index_pod(pod: Pod) -> list[Hashable]:
     return [pod.controller_uid] if pod.controller_uid else []
 
 
+def _index_set(pod: Pod) -> list[Hashable]:
+    key = set_key(pod)
+    return [key] if key is not None else []
+
+
+def _index_node(pod: Pod) -> list[Hashable]:
+    return [pod.spec.node_name] if pod.spec.node_name else []
+
+
+def _index_claims(pod: Pod) -> list[Hashable]:
+    return [ObjectKey(pod.metadata.namespace, name) for name in pod.claim_names]
+
+
 def _pods() -> Store[Pod]:
-    return Store({_OWNER_UID: _index_pod})
+    indexers = {
+        _OWNER_UID: _index_pod,
+        _SET: _index_set,
+        _NODE: _index_node,
+        _CLAIM: _index_claims,
+    }
+    return Store(indexers)
 
 
 @dataclass(frozen=True, slots=True)
 class Caches:
-    """The stores and the ledger of one aggregator."""
+    """The stores and the ledger of one aggregator.
+
+    Attributes:
+        readable: the plural names of those resources that can be read, of the ones that we can do
+            without: nodes, claims and volumes.
+    """
 
     ledger: Ledger
     sets: Store[GameServerSet] = field(default_factory=Store)
     servers: Store[GameServer] = field(default_factory=Store)
     pods: Store[Pod] = field(default_factory=_pods)
+    nodes: Store[Node] = field(default_factory=Store)
+    claims: Store[Claim] = field(default_factory=Store)
+    volumes: Store[Volume] = field(default_factory=Store)
+    readable: set[str] = field(default_factory=set)
 
     def set_of(self, pod: Pod) -> GameServerSet | None:
         """Return the set that controls a pod, None when it is gone or another of the same name."""
@@ -50,6 +84,20 @@ class Caches:
     def pods_of(self, owner: GameServerSet) -> list[Pod]:
         """Return the pods that a set controls, terminating ones included."""
         return self.pods.by_index(_OWNER_UID, owner.metadata.uid)
+
+    def namesakes_of(self, owner: GameServerSet) -> list[Pod]:
+        """Return orphans with the set's label, and pods of a set of its name that is gone."""
+        key = ObjectKey(owner.metadata.namespace, owner.metadata.name)
+        uid = owner.metadata.uid
+        return [pod for pod in self.pods.by_index(_SET, key) if pod.controller_uid != uid]
+
+    def pods_on(self, node: str) -> list[Pod]:
+        """Return the pods that run on a node."""
+        return self.pods.by_index(_NODE, node)
+
+    def pods_with(self, claim: ObjectKey) -> list[Pod]:
+        """Return the pods that mount a claim."""
+        return self.pods.by_index(_CLAIM, claim)
 
     def set_key_of(self, server: GameServer) -> ObjectKey | None:
         """Return the key of the set of a server: of its pod's if there is one, else its own."""

@@ -79,7 +79,21 @@ class PodCondition(msgspec.Struct, rename="camel", frozen=True):
 
     type: str
     status: str
+    reason: str = ""
+    message: str = ""
     last_transition_time: datetime | None = None
+
+
+class ContainerWaiting(msgspec.Struct, rename="camel", frozen=True):
+    """Why a container does not run yet, or again."""
+
+    reason: str = ""
+
+
+class ContainerState(msgspec.Struct, rename="camel", frozen=True):
+    """What a container does."""
+
+    waiting: ContainerWaiting | None = None
 
 
 class ContainerStatus(msgspec.Struct, rename="camel", frozen=True):
@@ -87,16 +101,20 @@ class ContainerStatus(msgspec.Struct, rename="camel", frozen=True):
 
     name: str
     container_id: str = msgspec.field(default="", name="containerID")
+    state: ContainerState = ContainerState()
 
 
 class PodStatus(msgspec.Struct, rename="camel", frozen=True):
     """A pod's status."""
 
     phase: str = ""
+    reason: str = ""
+    message: str = ""
     pod_ip: str = msgspec.field(default="", name="podIP")
     host_ip: str = msgspec.field(default="", name="hostIP")
     start_time: datetime | None = None
     conditions: tuple[PodCondition, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
 
 

@@ -53,7 +53,7 @@ class Applier:
         version = ""
         for operation in operations:
             version = await self._apply(key, operation, version)
-            if isinstance(operation, PatchServer | PatchPod):
+            if isinstance(operation, PatchServer | PatchStatus | PatchPod):
                 self._record(key, server_uid, operation.events)
         return version
 

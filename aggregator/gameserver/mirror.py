@@ -1,4 +1,4 @@
-"""Mirrors a GameServer in its pod's labels, for selectors and services (SPEC 5.2). Pure."""
+"""Mirrors a GameServer in its pod's metadata, for selectors and services (SPEC 5.2). Pure."""
 
 from __future__ import annotations
 
@@ -36,16 +36,45 @@ def plan_mirror(
         now: for the annotations that say when opsState and state last changed.
     """
     wanted = _labels(server, writes, state)
+    if pod.controller is not None:
+        # Selectors of people rest on it, and anybody can remove it.
+        wanted[names.OWNER_LABEL] = pod.set_name
     present = pod.metadata.labels
+    wanted |= _synced("labels", present, server.metadata.labels, writes)
     labels = {key: value for key, value in wanted.items() if present.get(key) != value}
-    if not labels:
-        return None
     stamps = {
         names.OPS_STATE_LABEL: names.OPS_STATE_CHANGED_ANNOTATION,
         names.STATE_LABEL: names.STATE_CHANGED_ANNOTATION,
     }
-    annotations = {stamps[key]: render_time(now) for key in labels if key in stamps}
-    return {"labels": labels} | ({"annotations": annotations} if annotations else {})
+    annotations = {stamps[key]: render_time(now) for key in labels if key in stamps} | _synced(
+        "annotations", pod.metadata.annotations, server.metadata.annotations, writes
+    )
+    patch = {"labels": labels, "annotations": annotations}
+    return {name: values for name, values in patch.items() if values} or None
+
+
+def _synced(
+    kind: str,
+    present: Mapping[str, str],
+    source: Mapping[str, str],
+    writes: Mapping[Field, FieldValue],
+) -> dict[str, str | None]:
+    """Return what to change so that the pod has the `gs-sync/` keys of its server and no others.
+
+    Args:
+        kind: labels or annotations.
+        present: those of the pod.
+        source: those of the server.
+        writes: fields that the same plan writes to the server.
+    """
+    written = {field[1]: str(value) for field, value in writes.items() if field[0] == kind}
+    wanted = {
+        key: value
+        for key, value in {**source, **written}.items()
+        if key.startswith(names.SYNC_PREFIX)
+    }
+    gone = {key: None for key in present if key.startswith(names.SYNC_PREFIX) and key not in wanted}
+    return gone | {key: value for key, value in wanted.items() if present.get(key) != value}
 
 
 def _labels(

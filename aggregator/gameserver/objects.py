@@ -10,6 +10,8 @@ from shared.api import names
 from shared.protocol.wire import render_time
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aggregator.pods import Pod
     from aggregator.quality.fields import Field, FieldValue
     from shared.api.gameserver import GameServer
@@ -50,6 +52,46 @@ def _owner_reference(pod: Pod, owner: GameServerSet) -> dict[str, Any]:
         }
     )
     return who | {"controller": True, "blockOwnerDeletion": True}
+
+
+def plan_identity(
+    pod: Pod, server: GameServer, owner: GameServerSet | None, labels: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what to change in the metadata so that it says whose server this is, and where.
+
+    Args:
+        pod: that the server speaks for.
+        server: as it is.
+        owner: the set; None when it is gone.
+        labels: that the same patch sets.
+
+    Returns:
+        Members of a merge patch of the metadata: labels together with those given, owners.
+    """
+    wanted: dict[str, str | None] = {names.NODE_NAME_LABEL: pod.spec.node_name or None}
+    if owner is not None:
+        wanted[names.OWNER_LABEL] = owner.metadata.name
+    present = server.metadata.labels
+    changed = {key: value for key, value in wanted.items() if present.get(key) != value}
+    metadata: dict[str, Any] = {}
+    if changed:
+        metadata["labels"] = {**labels, **changed}
+    going = pod.terminating or server.metadata.deletion_timestamp or server.spec.deletion
+    if owner is not None and not going and not _has_owner(server, pod, owner):
+        # The reclaim policy was edited: from now on the object lives as long as that says.
+        kept = [
+            reference.model_dump(mode="json", by_alias=True, exclude_none=True)
+            for reference in server.metadata.owner_references
+            if not reference.controller
+        ]
+        metadata["ownerReferences"] = [*kept, _owner_reference(pod, owner)]
+    return metadata
+
+
+def _has_owner(server: GameServer, pod: Pod, owner: GameServerSet) -> bool:
+    wanted = _owner_reference(pod, owner)
+    controllers = (each for each in server.metadata.owner_references if each.controller)
+    return any(each.uid == wanted["uid"] for each in controllers)
 
 
 def present_fields(server: GameServer) -> dict[Field, FieldValue]:

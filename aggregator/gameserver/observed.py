@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from aggregator.gameserver.conditions import Surroundings
+
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from aggregator.pods import Pod
     from shared.api.gameserver import GameServer
@@ -21,10 +23,13 @@ class Observed:
     Attributes:
         pod: None when it does not exist.
         server: the GameServer, None when it does not exist.
-        owner: the set of the pod, None when it does not exist.
+        owner: the set of the pod, or of the server without a pod; None when it does not exist.
         report: the last accepted report of this very pod.
         lost: the agent has been silent for too long.
         remembered_at: when verdicts without an effect were last written for this server.
+        around: node and volumes of the pod.
+        awaited: without a pod: the set has too few servers, so it may create one of this name.
+        alone_for: without a pod: for how long that has been so.
     """
 
     pod: Pod | None
@@ -34,6 +39,9 @@ class Observed:
     lost: bool
     remembered_at: datetime | None
     now: datetime
+    around: Surroundings = field(default_factory=Surroundings)
+    awaited: bool = True
+    alone_for: timedelta | None = None
 
     @property
     def reports(self) -> dict[str, ProbeReport]:

@@ -53,6 +53,7 @@ class PatchStatus:
     status: dict[str, Any]
     uid: str
     resource_version: str
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

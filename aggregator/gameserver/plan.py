@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from aggregator.binding import speaks_for
+from aggregator.binding import owner_pod_uid, speaks_for
 from aggregator.gameserver import mirror, objects
 from aggregator.gameserver.operations import (
     CreateServer,
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 # An edge without an effect is remembered, but not more often than this (SPEC 4.2): a result that
 # changes with every run would otherwise cost a write every period.
 QUIET_INTERVAL = timedelta(seconds=10)
+# A set that has just lost a pod and one that needs it no more look alike until the caches show what
+# became of both; the object of the first holds the state of a server that comes back.
+LEFTOVER_PATIENCE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def plan(observed: Observed) -> Plan:
     """Return what to write for one game server."""
     pod, server = observed.pod, observed.server
     if pod is None:
-        return _plan_without_pod(server)
+        return _plan_without_pod(observed, server)
     if server is None:
         # A set that is gone takes its servers with it; a terminating pod needs no new object.
         if pod.terminating or observed.owner is None:
@@ -73,12 +76,25 @@ def plan(observed: Observed) -> Plan:
     return _plan_bound(observed, pod, server)
 
 
-def _plan_without_pod(server: GameServer | None) -> Plan:
-    """Delete the object of a pod that was deleted on purpose; Delete keeps the others."""
-    claimed = server is not None and server.spec.deletion is not None
-    if server is None or not claimed or server.metadata.deletion_timestamp is not None:
+def _plan_without_pod(observed: Observed, server: GameServer | None) -> Plan:
+    """Delete the object of a server that will not come back; Delete keeps the others.
+
+    The garbage collector takes the ones that a pod owned, and all of a set that is gone.
+    """
+    if server is None or server.metadata.deletion_timestamp is not None:
         return Plan()
-    return Plan((DeleteServer(server.metadata.uid, server.metadata.resource_version),))
+    gone = Plan((DeleteServer(server.metadata.uid, server.metadata.resource_version),))
+    if server.spec.deletion is not None:
+        return gone
+    if owner_pod_uid(server) or observed.owner is None:
+        return Plan()
+    if server.spec.ops_state == names.OPS_STATE_KILL:
+        # The server it was meant for is gone; the next one of this id must not die for it.
+        return gone
+    if observed.awaited:
+        return Plan(requeue_after=LEFTOVER_PATIENCE)
+    left = LEFTOVER_PATIENCE - (observed.alone_for or timedelta())
+    return Plan(requeue_after=left) if left > timedelta() else gone
 
 
 def _plan_bound(observed: Observed, pod: Pod, server: GameServer) -> Plan:
@@ -97,7 +113,7 @@ def _plan_bound(observed: Observed, pod: Pod, server: GameServer) -> Plan:
     operations: list[Operation] = []
     if effects is not None:
         records = dict(effects.records)
-    patch = _patch_server(pod, server, effects)
+    patch = _patch_server(observed, pod, server, effects)
     if patch is not None:
         operations.append(patch)
     writes: Mapping[Field, FieldValue] = effects.writes if effects is not None else {}
@@ -140,7 +156,9 @@ def _only_remembers(effects: Effects, observed: Observed) -> bool:
     return not any(quality.permanent and quality.name in executed for quality in qualities)
 
 
-def _patch_server(pod: Pod, server: GameServer, effects: Effects | None) -> PatchServer | None:
+def _patch_server(
+    observed: Observed, pod: Pod, server: GameServer, effects: Effects | None
+) -> PatchServer | None:
     fields: dict[Field, FieldValue] = {}
     events: tuple[Event, ...] = ()
     if effects is not None:
@@ -148,13 +166,12 @@ def _patch_server(pod: Pod, server: GameServer, effects: Effects | None) -> Patc
         annotation: Field = ("annotations", names.VERDICTS_ANNOTATION)
         fields[annotation] = render_records(effects.records)
         events = action_events(server, effects)
-    node = pod.spec.node_name
-    if node and server.metadata.labels.get(names.NODE_NAME_LABEL) != node:
-        fields["labels", names.NODE_NAME_LABEL] = node
-    if not fields:
-        return None
     nested = nest(fields)
-    metadata = {key: nested.pop(key) for key in ("labels", "annotations") if key in nested}
+    said = {key: nested.pop(key) for key in ("labels", "annotations") if key in nested}
+    labels = said.get("labels", {})
+    metadata = said | objects.plan_identity(pod, server, observed.owner, labels)
+    if not metadata and not nested:
+        return None
     if CONTAINERS in nested:
         nested[CONTAINERS] = merge_containers(server.spec.containers, fields)
     return PatchServer(

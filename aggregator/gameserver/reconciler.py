@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from aggregator.caches import set_key
 from aggregator.gameserver.apply import Applier
+from aggregator.gameserver.conditions import Surroundings
 from aggregator.gameserver.observed import Observed
 from aggregator.gameserver.operations import PatchServer, describe
 from aggregator.gameserver.plan import plan
+from aggregator.gameserver.surroundings import has_too_few, surroundings_of
 from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
 from aggregator.kube.resources import GAMESERVERS
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from aggregator.kube.transport import KubeClient
     from aggregator.pods import Pod
     from shared.api.gameserver import GameServer
+    from shared.api.gameserverset import GameServerSet
 
 
 # A timer never fires early by more than this, so one that is due now is asked again at once.
@@ -37,6 +42,7 @@ class GameServerReconciler:
         self._caches = caches
         self._own_writes = OwnWrites()
         self._remembered_at: dict[ObjectKey, datetime] = {}
+        self._alone_since: dict[ObjectKey, float] = {}
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one server closer; `key` is that of the pod and of the GameServer."""
@@ -44,6 +50,7 @@ class GameServerReconciler:
         server = observed.server
         if observed.pod is None and server is None:
             self._remembered_at.pop(key, None)
+            self._alone_since.pop(key, None)
             self._own_writes.forget(key)
             return Result()
         if await self._is_stale(key, server):
@@ -93,14 +100,32 @@ class GameServerReconciler:
 
     def _observe(self, key: ObjectKey) -> Observed:
         caches = self._caches
-        pod = caches.pods.get(key)
+        pod, server = caches.pods.get(key), caches.servers.get(key)
         accepted = caches.ledger.get(pod.metadata.uid) if pod is not None else None
+        owner = self._owner(pod, server)
         return Observed(
             pod=pod,
-            server=caches.servers.get(key),
-            owner=caches.set_of(pod) if pod is not None else None,
+            server=server,
+            owner=owner,
             report=accepted.report if accepted is not None else None,
             lost=self._is_lost(pod),
             remembered_at=self._remembered_at.get(key),
             now=utc_now(),
+            around=surroundings_of(pod, caches) if pod is not None else Surroundings(),
+            awaited=pod is None and owner is not None and has_too_few(owner, caches),
+            alone_for=self._alone_for(key, pod),
         )
+
+    def _owner(self, pod: Pod | None, server: GameServer | None) -> GameServerSet | None:
+        if pod is not None:
+            return self._caches.set_of(pod)
+        key = set_key(server) if server is not None else None
+        return self._caches.sets.get(key) if key is not None else None
+
+    def _alone_for(self, key: ObjectKey, pod: Pod | None) -> timedelta | None:
+        """Return since when a server has had no pod, as far as this process has seen."""
+        if pod is not None:
+            self._alone_since.pop(key, None)
+            return None
+        now = monotonic_seconds()
+        return timedelta(seconds=now - self._alone_since.setdefault(key, now))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aggregator.gameserver import objects
+from aggregator.gameserver.conditions import plan_server_conditions
 from aggregator.gameserver.operations import PatchStatus
 from aggregator.gameserver.state import current_state, desired_state
+from aggregator.gameserver.story import trouble_events
 from aggregator.quality.conditions import (
     REASON_AGENT_LOST,
     REASON_AGENT_MISSING,
@@ -58,6 +60,9 @@ def plan_status(
             if former.current_state == state
             else observed.now,
             "service_qualities_conditions": _conditions(observed, pod, former, records),
+            "conditions": former.conditions
+            if pod.terminating
+            else plan_server_conditions(pod, observed.around, former.conditions, observed.now),
         }
     )
     if fresh == former:
@@ -66,7 +71,8 @@ def plan_status(
     # In a merge patch an absent member stays: what the pod no longer says has to be removed.
     gone = (former.pod_status or {}).keys() - body["podStatus"].keys()
     body["podStatus"] |= dict.fromkeys(gone)
-    return PatchStatus(body, server.metadata.uid, server.metadata.resource_version)
+    events = trouble_events(former.conditions, fresh.conditions)
+    return PatchStatus(body, server.metadata.uid, server.metadata.resource_version, events)
 
 
 def _priority(writes: Mapping[Field, FieldValue], name: str, spec: int | str) -> int:

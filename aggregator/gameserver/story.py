@@ -10,15 +10,18 @@ from aggregator.quality.merge import Outcome
 from shared.api import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from aggregator.pods import Pod
     from aggregator.quality.fields import Field, FieldValue
     from aggregator.quality.merge import Effects
     from shared.api.gameserver import GameServer
+    from shared.api.meta import Condition
 
 # Characters of a result in an event: a longer one would push out what was changed.
 _MAX_TOLD = 64
+# That a pod is not ready yet is no news; its own events say what is wrong with it.
+_TOLD = (names.CONDITION_NODE_NORMAL, names.CONDITION_VOLUME_NORMAL)
 # Outcomes that a person may wonder about; that a value is there already is none.
 _WITHHELD = {
     Outcome.KILL_STAYS: "Kill is final",
@@ -62,6 +65,18 @@ def _head(quality: str, effects: Effects) -> str:
     if len(result) > _MAX_TOLD:
         result = f"{result[: _MAX_TOLD - 1]}…"
     return f"{quality}={verdict.status}({result or 'empty'})"
+
+
+def trouble_events(former: Sequence[Condition], fresh: Sequence[Condition]) -> tuple[Event, ...]:
+    """Tell what is wrong now with the pod, its node or its volumes and was not before."""
+    before = {condition.type: condition.status for condition in former}
+    return tuple(
+        Event("Warning", condition.reason, condition.message)
+        for condition in fresh
+        if condition.type in _TOLD
+        and condition.status == "False"
+        and before.get(condition.type) != "False"
+    )
 
 
 def state_events(

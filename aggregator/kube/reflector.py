@@ -127,6 +127,7 @@ class Reflector(Generic[T]):
 
     Attributes:
         synced: set when the first list is in the store; it stays set.
+        tried: set when the first list has come or has been refused; it stays set.
     """
 
     def __init__(
@@ -154,6 +155,7 @@ class Reflector(Generic[T]):
         self._fulfilled = 0
         self._listed = asyncio.Condition()
         self.synced = asyncio.Event()
+        self.tried = asyncio.Event()
 
     async def refresh(self) -> None:
         """Return once the store has equalled a consistent list that began after this call.
@@ -180,6 +182,8 @@ class Reflector(Generic[T]):
             except (TransientError, TerminalError) as error:
                 # A 403 is terminal for one request, not for a watch: rights can be granted later.
                 wait = self._failed(error)
+                if isinstance(error, TerminalError):
+                    self.tried.set()
             if wait:
                 await asyncio.sleep(wait)
 
@@ -189,6 +193,7 @@ class Reflector(Generic[T]):
             wish = self._asked
             self._version = await self._list()
             self.synced.set()
+            self.tried.set()
             async with self._listed:
                 self._fulfilled = wish
                 self._listed.notify_all()

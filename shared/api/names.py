@@ -28,6 +28,9 @@ LEADER_LABEL = "gamekeeper.dev/leader"
 # The label that Kubernetes' own controllers use for the same thing.
 REVISION_LABEL = "controller-revision-hash"
 
+# Labels and annotations of a GameServer that are copied to its pod.
+SYNC_PREFIX = "gs-sync/"
+
 # Annotations.
 OPS_STATE_CHANGED_ANNOTATION = f"{GROUP}/opsState-last-changed-time"
 STATE_CHANGED_ANNOTATION = f"{GROUP}/state-last-changed-time"
@@ -58,6 +61,9 @@ OWNED_KEYS = frozenset(
         OPS_STATE_CHANGED_ANNOTATION,
         STATE_CHANGED_ANNOTATION,
         VERDICTS_ANNOTATION,
+        ACCOUNTED_ANNOTATION,
+        UPDATE_ANNOTATION,
+        IMAGES_ANNOTATION,
     }
 )
 
@@ -80,9 +86,21 @@ STATE_DELETING = "Deleting"
 STATE_PRE_DELETE = "PreDelete"
 STATE_PRE_UPDATE = "PreUpdate"
 
+# Conditions of a GameServer.
+CONDITION_POD_NORMAL = "PodNormal"
+CONDITION_NODE_NORMAL = "NodeNormal"
+CONDITION_VOLUME_NORMAL = "PersistentVolumeNormal"
+SERVER_CONDITIONS = (CONDITION_POD_NORMAL, CONDITION_NODE_NORMAL, CONDITION_VOLUME_NORMAL)
+
 # Event reasons.
 REASON_SERVICE_QUALITY_ACTION = "ServiceQualityAction"
 REASON_CLAIMED = "Claimed"
+REASON_RELEASED = "Released"
+REASON_RESCALED = "SuccessfulRescale"  # the HPA's word for it
+REASON_ADOPTED = "Adopted"
+REASON_REPLACED = "Replaced"
+REASON_UPDATING = "Updating"
+REASON_UPDATED = "Updated"
 REASON_FAILED_CREATE = "FailedCreate"
 REASON_FIELD_SKIPPED = "ServiceQualityFieldSkipped"
 REASON_STATE_CHANGED = "GsStateChanged"

@@ -32,6 +32,7 @@ OWNERS: dict[str, dict[Path, Writer]] = {
     "Pod": {
         (): Writer.GAMESERVERSET,
         # The mirror of the GameServer.
+        (*_LABELS, names.OWNER_LABEL): Writer.GAMESERVER,
         (*_LABELS, names.STATE_LABEL): Writer.GAMESERVER,
         (*_LABELS, names.OPS_STATE_LABEL): Writer.GAMESERVER,
         (*_LABELS, names.UPDATE_PRIORITY_LABEL): Writer.GAMESERVER,
@@ -46,8 +47,19 @@ OWNERS: dict[str, dict[Path, Writer]] = {
         (*_LABELS, names.DELETING_LABEL): Writer.CLAIMS,
         ("spec", "deletion"): Writer.CLAIMS,
     },
-    # Its spec and metadata belong to people.
-    names.GAMESERVERSET_KIND: {("status",): Writer.GAMESERVERSET},
+    # Its spec and metadata belong to people, but for what a deletion costs.
+    names.GAMESERVERSET_KIND: {
+        ("status",): Writer.GAMESERVERSET,
+        ("spec", "replicas"): Writer.GAMESERVERSET,
+        ("spec", "reserveGameServerIds"): Writer.GAMESERVERSET,
+        (*_ANNOTATIONS, names.ACCOUNTED_ANNOTATION): Writer.GAMESERVERSET,
+    },
+    # What goes with a set.
+    "ControllerRevision": {(): Writer.GAMESERVERSET},
+    "NetworkPolicy": {(): Writer.GAMESERVERSET},
+    "PersistentVolumeClaim": {(): Writer.GAMESERVERSET},
+    "PodDisruptionBudget": {(): Writer.GAMESERVERSET},
+    "Service": {(): Writer.GAMESERVERSET},
 }
 
 
@@ -59,6 +71,13 @@ def writer_of(kind: str, path: Path) -> Writer | None:
         path: names from the object's root, for example ("metadata", "labels", "team"); empty for
             the existence of the object.
     """
+    if kind == "Pod" and path[:2] in (_LABELS, _ANNOTATIONS) and _is_synced(path):
+        return Writer.GAMESERVER
     owners = OWNERS.get(kind, {})
     lengths = range(len(path), -1, -1)
     return next((owners[path[:length]] for length in lengths if path[:length] in owners), None)
+
+
+def _is_synced(path: Path) -> bool:
+    """Tell whether a key is copied from the GameServer: the table has names, this is a prefix."""
+    return len(path) > 2 and path[2].startswith(names.SYNC_PREFIX)

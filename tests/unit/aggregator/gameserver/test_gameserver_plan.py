@@ -171,7 +171,9 @@ DELETED = Plan((DeleteServer("server-0", "30"),))
         ),
         pytest.param({"pod": None}, Plan(), id="the pod went by itself"),
         pytest.param(
-            {"pod": None, "server": game_server(pod_uid=None)}, Plan(), id="Delete: it waits"
+            {"pod": None, "server": game_server(pod_uid=None), "owner": None},
+            Plan(),
+            id="Delete: its set is gone",
         ),
         pytest.param(
             {"pod": None, "server": game_server(pod_uid=None, deletion=CLAIM)},
@@ -423,7 +425,16 @@ def test_the_status_says_what_was_observed():
             "updatePriority": -2,
             "deletionPriority": 10,
             "lastTransitionTime": "2026-01-02T03:04:05.678901Z",
-            "conditions": [],
+            "conditions": [
+                {
+                    "type": type_,
+                    "status": "True",
+                    "reason": "Normal",
+                    "message": "",
+                    "lastTransitionTime": "2026-01-02T03:04:05.678901Z",
+                }
+                for type_ in ("PodNormal", "PersistentVolumeNormal")
+            ],
         },
         uid="server-0",
         resource_version="30",
