@@ -1,0 +1,1 @@
+"""The GameServerSetAutoscaler reconciler: grows a set, and removes exactly those that may go."""

@@ -1,0 +1,140 @@
+"""What an autoscaler remembers from one pass to the next. Pure: every step gives a new memory.
+
+All of it may be lost at any time. The dwell of marked servers is kept in the API server; windows
+begin again with a sample of 0, so that a new leader removes nobody for being idle before it has
+seen for a whole window that they are too many.
+
+Samples are kept as a queue of growing values: a later sample that is not larger makes an earlier
+one irrelevant, because every window that holds the earlier one holds the later one too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from aggregator.scaling.policy import History, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+    from aggregator.scaling.evaluate import Decision
+
+# The longest window of autoscaling/v2; periods are shorter.
+_LONGEST = timedelta(seconds=3600)
+_CHURN_WINDOW = timedelta(minutes=10)
+_FLAP_WINDOW = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of one autoscaler.
+
+    Attributes:
+        history: samples and changes of the last hour.
+        replicas: spec.replicas as last seen or written by us; None before the first pass.
+        target: what we last raised it to; None when nothing of ours stands.
+        resets: when somebody else took our growth back.
+        unused: uids of servers that were seen to start, and never in use since.
+        wasted: when such a server was removed.
+        short_since: since when servers have been missing without a break.
+    """
+
+    history: History = field(default_factory=History)
+    replicas: int | None = None
+    target: int | None = None
+    resets: tuple[datetime, ...] = ()
+    unused: frozenset[str] = frozenset()
+    wasted: tuple[datetime, ...] = ()
+    short_since: datetime | None = None
+
+
+def begin(now: datetime) -> Memory:
+    """Return the memory of who begins to lead."""
+    return Memory(History(deficit=(Sample(0, now),), excess=(Sample(0, now),)))
+
+
+def see_replicas(memory: Memory, replicas: int, lowered: int, now: datetime) -> Memory:
+    """Note what spec.replicas is; who took our growth back is counted.
+
+    Args:
+        memory: before.
+        replicas: spec.replicas now.
+        lowered: by how many it may have been lowered for claims since the last pass.
+        now: the time.
+    """
+    resets = tuple(moment for moment in memory.resets if moment > now - _FLAP_WINDOW)
+    target = memory.target
+    if target is not None and memory.replicas is not None and replicas < memory.replicas - lowered:
+        resets = (*resets, now)
+        target = None
+    return replace(memory, replicas=replicas, target=target, resets=resets)
+
+
+def see_decision(
+    memory: Memory, decision: Decision, in_use: Collection[str], now: datetime
+) -> Memory:
+    """Note what a pass found, after it was decided."""
+    history = memory.history
+    growth, removal = decision.growth, decision.removal
+    census = decision.census
+    born = {server.pod_uid for server in census.booting}
+    unused = (memory.unused | born).difference(in_use)
+    return replace(
+        memory,
+        history=replace(
+            history,
+            deficit=_with_sample(history.deficit, growth.deficit, now),
+            excess=_with_sample(history.excess, removal.excess, now),
+            up=_recent(history.up, now),
+            down=_recent(history.down, now),
+        ),
+        unused=unused,
+        wasted=tuple(moment for moment in memory.wasted if moment > now - _CHURN_WINDOW),
+        short_since=(memory.short_since or now) if census.missing else None,
+    )
+
+
+def note_growth(memory: Memory, replicas: int, change: int, now: datetime) -> Memory:
+    """Note that spec.replicas was changed by us: `change` > 0 added, < 0 cancelled."""
+    history = memory.history
+    if change > 0:
+        history = replace(history, up=(*history.up, Sample(change, now)))
+    else:
+        history = replace(history, down=(*history.down, Sample(-change, now)))
+    target = replicas if change > 0 else memory.target
+    return replace(memory, history=history, replicas=replicas, target=target)
+
+
+def note_removals(
+    memory: Memory, pod_uids: Iterable[str], marked: Collection[str], now: datetime
+) -> Memory:
+    """Note servers that were claimed.
+
+    Args:
+        memory: before.
+        pod_uids: of the claimed.
+        marked: those that go because they were marked, not because there were too many.
+        now: the time.
+    """
+    gone = frozenset(pod_uids)
+    if not gone:
+        return memory
+    history = memory.history
+    return replace(
+        memory,
+        history=replace(history, down=(*history.down, Sample(len(gone), now))),
+        unused=memory.unused - gone,
+        wasted=(*memory.wasted, *(now for _ in gone & memory.unused & frozenset(marked))),
+    )
+
+
+def _with_sample(samples: tuple[Sample, ...], value: int, now: datetime) -> tuple[Sample, ...]:
+    kept = [sample for sample in _recent(samples, now) if sample.value < value]
+    return (*kept, Sample(value, now))
+
+
+def _recent(samples: tuple[Sample, ...], now: datetime) -> tuple[Sample, ...]:
+    return tuple(sample for sample in samples if sample.at > now - _LONGEST)
