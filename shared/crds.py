@@ -204,7 +204,7 @@ def _structural(node: Schema, definitions: Schema) -> Schema:
         siblings = {key: value for key, value in node.items() if key != "$ref"}
         return _structural({**definitions[name], **siblings}, definitions)
     # Lists are copied: one that stands twice in the tree would become an alias in YAML.
-    result = {
+    result: Schema = {
         key: list(value) if isinstance(value, list) else value
         for key, value in node.items()
         if key not in _DROPPED
