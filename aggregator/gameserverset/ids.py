@@ -51,6 +51,10 @@ class IdSet:
             return self.intervals[index][1]
         return None
 
+    def with_ids(self, ids: Iterable[int]) -> IdSet:
+        """Return the union with single ids."""
+        return IdSet.of((*self.intervals, *((id_, id_) for id_ in ids)))
+
     def smallest_outside(self, count: int, taken: Collection[int]) -> list[int]:
         """Return the `count` smallest ids >= 0 that are neither here nor in `taken`, ascending.
 
@@ -77,7 +81,7 @@ def parse_reserve_list(items: Iterable[int | str]) -> tuple[IdSet, tuple[IdProbl
     intervals: list[tuple[int, int]] = []
     problems: list[IdProblem] = []
     for index, item in enumerate(items):
-        interval = _parse_item(item)
+        interval = parse_interval(item)
         if interval is None:
             message = f'{item!r} is neither an id nor a range "a-b" with a <= b <= {INT32_MAX}'
             problems.append(IdProblem(index, message))
@@ -86,7 +90,8 @@ def parse_reserve_list(items: Iterable[int | str]) -> tuple[IdSet, tuple[IdProbl
     return IdSet.of(intervals), tuple(problems)
 
 
-def _parse_item(item: int | str) -> tuple[int, int] | None:
+def parse_interval(item: int | str) -> tuple[int, int] | None:
+    """Return the first and the last id that an item means, None when it means nothing."""
     first, separator, last = str(item).partition("-")
     bounds = (first, last) if separator else (first, first)
     # NB: str.isdigit alone accepts digits of other scripts.

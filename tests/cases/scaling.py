@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from aggregator.gameserverset.ids import parse_reserve_list
-from aggregator.gameserverset.scale import Server, plan_scale
+from aggregator.gameserverset.reserve import add_ids
+from aggregator.gameserverset.scale import ScaleRules, plan_scale
+from aggregator.gameserverset.server import Server
 from aggregator.selection import parse_priority
 from tests.cases.outcome import CaseOutcome
 
@@ -24,14 +26,17 @@ def run(case: dict[str, Any]) -> CaseOutcome:
         )
         for server in case["servers"]
     )
-    plan = plan_scale(servers, case["replicas"], reserved)
+    rules = ScaleRules(strategy=case.get("scaleDownStrategyType", "General"))
+    plan = plan_scale(servers, case["replicas"], reserved, rules)
+    accounting = plan.accounting
+    items = add_ids(case["reserveGameServerIds"], accounting.ids if accounting else ())
     deleted = [claim.server for claim in plan.claims] + list(plan.deletions)
     actual = {
         "delete": {server.id for server in deleted},
         "create": set(plan.creations),
         "waitingFor": set(plan.waiting_for),
-        "replicas": case["replicas"],
-        "reserveGameServerIds": reserved,
+        "replicas": accounting.replicas if accounting else case["replicas"],
+        "reserveGameServerIds": parse_reserve_list(items)[0],
     }
     expected = {key: _comparable(key, value) for key, value in case["expected"].items()}
     return CaseOutcome(case["case"], case["note"], expected, {key: actual[key] for key in expected})

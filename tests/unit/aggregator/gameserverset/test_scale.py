@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.gameserverset.ids import IdSet, parse_reserve_list
-from aggregator.gameserverset.scale import MAX_MISSING, Claim, ScalePlan, Server, plan_scale
+from aggregator.gameserverset.scale import MAX_MISSING, Claim, ScalePlan, plan_scale
+from aggregator.gameserverset.server import Server
 from aggregator.selection import deletion_order
 
 

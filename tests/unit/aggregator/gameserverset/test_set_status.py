@@ -4,50 +4,52 @@ from datetime import timedelta
 
 import pytest
 
-from aggregator.gameserverset.pod import template_revision
-from aggregator.gameserverset.status import (
-    ConditionState,
-    Member,
-    next_availability,
-    plan_status,
-)
-from shared.api import names
+from aggregator.gameserverset.conditions import ConditionState
+from aggregator.gameserverset.server import Server
+from aggregator.gameserverset.status import plan_status
+from aggregator.pod_update import PodUpdate
 from shared.api.gameserverset import GameServerSetStatus
 from shared.api.meta import Condition
-from tests.support.builders import NOW, game_server_set, pod
+from tests.support.builders import NOW, game_server_set
 
 SET = game_server_set(replicas=20, generation=7)
-REVISION = template_revision(SET)
-OLD = {names.REVISION_LABEL: "old"}
-NEW = {names.REVISION_LABEL: REVISION}
+REVISION = "new"
 
 
-def member(id_, ops_state="None", *, labels=NEW, **fields):
-    return Member(pod(id_, labels=labels, **fields), ops_state)
+def server(id_, ops_state="None", *, ready=True, **fields):
+    known = {"revision": REVISION, "available": ready} | fields
+    return Server(id_, f"pod-{id_}", ops_state, written_ops_state=ops_state, ready=ready, **known)
+
+
+def status_of(servers, states=(), *, owner=SET, now=NOW):
+    return plan_status(owner, servers, REVISION, states, now)
 
 
 def test_every_count():
-    members = [
-        member(0),
-        member(1, "Maintaining", ready=False),
-        member(2, "WaitToBeDeleted", labels=OLD),
-        member(3, "WaitToBeDeleted", labels=OLD, ready=None),
-        member(4, "Allocated"),
-        member(5, "Kill"),
-        member(6, "Custom"),
-        member(7, "", phase="Pending", ready=None),
+    servers = [
+        server(0),
+        server(1, "Maintaining", ready=False),
+        server(2, "WaitToBeDeleted", revision="old"),
+        server(3, "WaitToBeDeleted", revision="old", ready=False),
+        server(4, "Allocated", claimed="ScaleDown", held=True),
+        server(5, "Kill", claimed="Kill"),
+        server(6, "Custom", available=False, update=PodUpdate("ReCreate", "new", NOW), held=True),
+        server(7, "", ready=False),
+        server(8, "None", terminating=True, claimed="ScaleDown", held=True),
+        server(9, "None", finished=True, ready=True, available=False),
     ]
-    assert plan_status(SET, members, [], NOW) == GameServerSetStatus(
+    assert status_of(servers) == GameServerSetStatus(
         observed_generation=7,
         replicas=20,
-        current_replicas=8,
+        current_replicas=9,
         ready_replicas=5,
-        available_replicas=5,
-        updated_replicas=6,
+        available_replicas=4,
+        updated_replicas=7,
         updated_ready_replicas=4,
         maintaining_replicas=1,
         wait_to_be_deleted_replicas=2,
-        none_replicas=1,
+        pre_delete_replicas=2,
+        none_replicas=2,
         allocated_replicas=1,
         kill_replicas=1,
         current_revision="",
@@ -57,18 +59,26 @@ def test_every_count():
     )
 
 
+def test_a_mark_that_does_not_count_for_choosing_is_still_shown():
+    stale = Server(0, "pod-0", "None", written_ops_state="WaitToBeDeleted")
+    status = status_of([stale])
+    assert (status.wait_to_be_deleted_replicas, status.none_replicas) == (1, 0)
+
+
 def test_the_target_is_reported_before_a_single_pod_exists():
-    status = plan_status(SET, [], [], NOW)
+    status = status_of([])
     assert (status.replicas, status.current_replicas) == (20, 0)
 
 
 @pytest.mark.parametrize(
-    ("labels", "current"), [([NEW, NEW], REVISION), ([NEW, OLD], "before"), ([], REVISION)]
+    ("revisions", "current"),
+    [(["new", "new"], "new"), (["new", "old"], "before"), ([], "new")],
+    ids=["all new", "one old", "none"],
 )
-def test_the_current_revision_follows_when_every_server_has_the_new_one(labels, current):
+def test_the_current_revision_follows_when_every_server_has_the_new_one(revisions, current):
     owner = game_server_set(status={"currentRevision": "before"})
-    members = [member(id_, labels=each) for id_, each in enumerate(labels)]
-    assert plan_status(owner, members, [], NOW).current_revision == current
+    servers = [server(id_, revision=each) for id_, each in enumerate(revisions)]
+    assert status_of(servers, owner=owner).current_revision == current
 
 
 WAITING = ConditionState("WaitingForTermination", True, "PodsTerminating", "minecraft-2")
@@ -83,9 +93,9 @@ def settled(status):
 
 
 def test_a_status_that_was_written_is_not_written_again():
-    written = plan_status(SET, [member(0)], [WAITING], NOW)
+    written = status_of([server(0)], [WAITING])
     later = NOW + timedelta(days=1)
-    assert plan_status(settled(written), [member(0)], [WAITING], later) == written
+    assert status_of([server(0)], [WAITING], owner=settled(written), now=later) == written
 
 
 @pytest.mark.parametrize(
@@ -105,39 +115,20 @@ def test_a_status_that_was_written_is_not_written_again():
     ],
 )
 def test_a_condition_keeps_its_time_while_its_status_holds(fresh, since):
-    before = settled(plan_status(SET, [], [WAITING], NOW))
-    (condition,) = plan_status(before, [], [fresh], NOW + timedelta(minutes=1)).conditions
-    assert condition == Condition(
-        type=fresh.type,
-        status="True" if fresh.holds else "False",
-        reason=fresh.reason,
-        message=fresh.message,
-        observed_generation=7,
-        last_transition_time=since,
+    before = settled(status_of([], [WAITING]))
+    status = status_of([], [fresh], owner=before, now=NOW + timedelta(minutes=1))
+    assert status.conditions == (
+        Condition(
+            type=fresh.type,
+            status="True" if fresh.holds else "False",
+            reason=fresh.reason,
+            message=fresh.message,
+            observed_generation=7,
+            last_transition_time=since,
+        ),
     )
 
 
 def test_a_condition_that_no_longer_applies_is_gone():
-    before = settled(plan_status(SET, [], [WAITING], NOW))
-    assert plan_status(before, [], [], NOW).conditions == ()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "ready_for", "available", "wait"),
-    [
-        pytest.param(0, 0, 1, None, id="at once"),
-        pytest.param(0, -5, 1, None, id="at once, whatever the clock of the node says"),
-        pytest.param(30, 29, 0, 1, id="not yet"),
-        pytest.param(30, 30, 1, None, id="just now"),
-        pytest.param(30, 99, 1, None, id="long ago"),
-    ],
-)
-def test_available_after_min_ready_seconds(seconds, ready_for, available, wait):
-    strategy = {"rollingUpdate": {"minReadySeconds": seconds}}
-    owner = game_server_set(updateStrategy=strategy)
-    now = NOW.replace(microsecond=0)
-    ready_since = now - timedelta(seconds=ready_for)
-    members = [member(0, ready_since=ready_since), member(1, ready=False)]
-    assert plan_status(owner, members, [], now).available_replicas == available
-    due = None if wait is None else timedelta(seconds=wait)
-    assert next_availability(owner, members, now) == due
+    before = settled(status_of([], [WAITING]))
+    assert status_of([], owner=before).conditions == ()
