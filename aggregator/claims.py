@@ -59,6 +59,35 @@ async def claim(
     return True
 
 
+async def release(client: KubeClient, server: GameServer) -> bool:
+    """Take the claim of a scale-down back; every other claim is final.
+
+    Args:
+        client: the API server.
+        server: as the decision saw it, with its claim.
+
+    Returns:
+        False when the server is gone, or the claim is another by now: plan again.
+    """
+    deletion = server.spec.deletion
+    if deletion is None or deletion.reason != "ScaleDown":
+        return False
+    operations = [
+        patch.test("/metadata/uid", server.metadata.uid),
+        patch.test("/spec/deletion/reason", deletion.reason),
+        patch.test("/spec/deletion/podUid", deletion.pod_uid),
+        patch.remove("/spec/deletion"),
+    ]
+    if names.DELETING_LABEL in server.metadata.labels:
+        operations.append(patch.remove(patch.pointer("metadata", "labels", names.DELETING_LABEL)))
+    key = ObjectKey(server.metadata.namespace, server.metadata.name)
+    try:
+        await client.patch(GAMESERVERS, key, patch.JsonPatch(tuple(operations)))
+    except (TestFailed, NotFound):
+        return False
+    return True
+
+
 async def delete_claimed(client: KubeClient, key: ObjectKey, pod_uid: str) -> bool:
     """Delete the pod of a claimed server.
 

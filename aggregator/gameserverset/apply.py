@@ -1,47 +1,44 @@
-"""Carries out the plan of a set: claims, deletions, creations, status. Not pure."""
+"""Carries out the plan of a set, part by part. Not pure.
+
+The parts do not depend on each other: a set whose pods are refused still shrinks, and one whose
+network policy is forbidden still grows. Each does what it can and hands its failures back.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aggregator.claims import claim, delete_claimed
+from aggregator.gameserverset.companions import CompanionSettings
+from aggregator.gameserverset.creations import Creations
+from aggregator.gameserverset.deletions import Deletions
+from aggregator.gameserverset.history import RevisionHistory
 from aggregator.gameserverset.ids import server_name
-from aggregator.gameserverset.pod import render_pod, wants_agent
-from aggregator.kube.batch import run_batch, run_slow_start
-from aggregator.kube.errors import AlreadyExists, Conflict, Rejected
-from aggregator.kube.patch import MergePatch
-from aggregator.kube.resources import (
-    GAMESERVERS,
-    GAMESERVERSETS,
-    PODS,
-    ObjectKey,
-    ObjectReference,
-)
-from shared.api import names
-from shared.clock import monotonic_seconds
-from shared.errors import AppError, TransientError
+from aggregator.gameserverset.rollout import Rollout
+from aggregator.gameserverset.set_writer import SetWriter, key_of
+from aggregator.gameserverset.surroundings import Surroundings
+from aggregator.gameserverset.unshown import UnshownWrites
+from aggregator.gameserverset.volume_claims import VolumeClaims
+from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey
+from shared.errors import AppError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
     from aggregator.gameserverset.agent_container import AgentTemplate
     from aggregator.gameserverset.plan import Observed, Plan
-    from aggregator.gameserverset.scale import Claim, Server
     from aggregator.gameserverset.trust import TrustBundle
     from aggregator.kube.events import EventRecorder
     from aggregator.kube.expectations import Expectations
     from aggregator.kube.transport import KubeClient
-    from shared.api.gameserverset import GameServerSet, GameServerSetStatus
-
-    Job = Callable[[], Awaitable[None]]
-
-# Bounds on requests in flight for one set (SPEC 6.12).
-MAX_CREATIONS = 16
-MAX_DELETIONS = 64
+    from shared.api.gameserverset import GameServerSet
 
 
 class Applier:
-    """Writes the plans of sets."""
+    """Writes the plans of sets.
+
+    Attributes:
+        sets: writes to the sets themselves.
+        history: the kept revisions.
+        creations: what could not be created, and why.
+    """
 
     def __init__(
         self,
@@ -50,141 +47,129 @@ class Applier:
         expectations: Expectations,
         trust: TrustBundle,
         agent: AgentTemplate,
+        companions: CompanionSettings | None = None,
     ) -> None:
+        volumes = VolumeClaims(client)
         self._client = client
-        self._events = events
-        self._expectations = expectations
-        self._trust = trust
-        self._agent = agent
-        # By set: its servers whose claim may be written although the run that wrote it failed.
-        self._uncertain: dict[ObjectKey, set[ObjectKey]] = {}
+        self._volumes = volumes
+        self._unshown = UnshownWrites(client)
+        self._surroundings = Surroundings(client, companions or CompanionSettings())
+        self.sets = SetWriter(client)
+        self.history = RevisionHistory(client, self.sets)
+        self.creations = Creations(client, events, expectations, trust, agent, volumes)
+        self._deletions = Deletions(client, events, expectations, self.sets, self._unshown, volumes)
+        self._rollout = Rollout(client, events, self._deletions, self._unshown)
+        # By uid of an accounted pod: its name, so that one request tells whether it is gone.
+        self._accounted_names: dict[ObjectKey, dict[str, str]] = {}
 
-    def forget(self, owner: ObjectKey) -> None:
+    def forget(self, key: ObjectKey) -> None:
         """Forget a set that is gone."""
-        self._uncertain.pop(owner, None)
+        self._accounted_names.pop(key, None)
+        for part in (
+            self._unshown,
+            self._volumes,
+            self._surroundings,
+            self.sets,
+            self.history,
+            self.creations,
+        ):
+            part.forget(key)
 
-    async def claims_are_shown(self, observed: Observed) -> bool:
-        """Tell whether the cache shows the claims of a run that failed; else its event will come.
-
-        A claim whose answer was lost, or whose pod could not be deleted, may be written. Who
-        decides without it takes a second victim as soon as another server looks better.
+    async def own_patches_are_shown(self, observed: Observed) -> bool:
+        """Tell whether the cache shows the claims and patches of former runs.
 
         Raises:
             AppError: the API server could not be asked.
         """
-        owner = _key(observed.owner)
-        for key in sorted(self._uncertain.get(owner, ())):
-            stored = await self._client.get(GAMESERVERS, key)
-            server = observed.servers.get(key.name)
-            if stored is not None and server is not None:
-                version = server.metadata.resource_version
-                if version != stored["metadata"]["resourceVersion"]:
-                    return False
-            self._uncertain[owner].discard(key)
-        return True
+        key = key_of(observed.owner)
+        return await self._unshown.are_shown(key, observed.present.entries)
 
-    async def scale(self, observed: Observed, plan: Plan) -> None:
-        """Claim, delete and create.
+    async def apply(self, observed: Observed, plan: Plan) -> list[AppError]:
+        """Do everything that the plan says.
 
-        Raises:
-            AppError: the first failure; everything that could be done was done.
+        Returns:
+            The failures, in the order of the parts; everything that could be done was done.
         """
         owner = observed.owner
-        key = _key(owner)
-        deletions: list[Job] = [
-            self._claim_and_delete(key, observed, chosen) for chosen in plan.scale.claims
-        ]
-        deletions += [self._delete(key, server) for server in plan.scale.deletions]
-        failures = await run_batch(deletions, MAX_DELETIONS)
-        if plan.scale.creations:
-            if wants_agent(owner):
-                await self._trust.ensure(owner.metadata.namespace)
-            creations = [self._create(key, owner, id_) for id_ in plan.scale.creations]
-            refused = await run_slow_start(creations, MAX_CREATIONS)
-            self._tell_refusal(owner, refused)
-            failures += refused
-        if failures:
-            raise failures[0]
+        failures: list[AppError] = []
+        try:
+            if plan.recalled:
+                await self._forget_recalled(owner, plan)
+                return []
+            if plan.scale.claims or plan.scale.creations:
+                await self.sets.confirm(owner)
+        except AppError as error:
+            return [error]
+        if plan.adoptions:
+            # Whom the set controls changes: everything else is for the next plan.
+            return await self._rollout.adopt(observed, plan)
+        deletion_failures = await self._deletions.apply(observed, plan.scale)
+        failures += deletion_failures
+        failures += await self._rollout.replace(observed, plan)
+        failures += await self._rollout.update(observed, plan)
+        if not (deletion_failures and plan.scale.accounting):
+            # What deletions cost is accounted before anything is created.
+            failures += await self._try_creations(observed, plan)
+        failures += await self._ensure_surroundings(owner)
+        failures += await self._forget_gone(observed, plan)
+        return failures
 
-    async def write_status(self, owner: GameServerSet, status: GameServerSetStatus) -> str:
-        """Write the status, only onto the object it was observed on; return its new version."""
-        metadata = {
-            "uid": owner.metadata.uid,
-            "resourceVersion": owner.metadata.resource_version,
+    async def _try_creations(self, observed: Observed, plan: Plan) -> list[AppError]:
+        try:
+            return await self.creations.apply(observed, plan)
+        except AppError as error:
+            return [error]
+
+    async def _ensure_surroundings(self, owner: GameServerSet) -> list[AppError]:
+        try:
+            await self._surroundings.ensure(owner)
+            await self._volumes.sync(owner)
+        except AppError as error:
+            return [error]
+        return []
+
+    async def _forget_recalled(self, owner: GameServerSet, plan: Plan) -> None:
+        """Forget deletions that were taken back, if nobody has claimed those servers again."""
+        free = set()
+        for server in plan.recalled:
+            name = server_name(owner.metadata.name, server.id)
+            stored = await self._client.get(GAMESERVERS, ObjectKey(owner.metadata.namespace, name))
+            if stored is not None and "deletion" not in stored["spec"]:
+                free.add(server.pod_uid)
+        if free:
+            await self.sets.account(owner, None, free)
+
+    async def _forget_gone(self, observed: Observed, plan: Plan) -> list[AppError]:
+        """Forget accounted pods that are gone for certain, once nothing else is to be done."""
+        owner, scale = observed.owner, plan.scale
+        known = self._accounted_names.setdefault(key_of(owner), {})
+        known |= {
+            entry.pod.metadata.uid: name
+            for name, entry in observed.present.entries.items()
+            if entry.found is not None and entry.found.spec.deletion is not None
         }
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        patch = MergePatch({"metadata": metadata, "status": body})
-        stored = await self._client.patch(GAMESERVERSETS, _key(owner), patch, "status")
-        return str(stored["metadata"]["resourceVersion"])
+        if not plan.forgotten or scale.claims or scale.deletions or scale.accounting:
+            return []
+        try:
+            gone = await self._gone(owner, plan.forgotten, known)
+            if gone:
+                await self.sets.account(owner, None, gone)
+        except AppError as error:
+            return [error]
+        self._accounted_names.pop(key_of(owner), None)
+        return []
 
-    def _claim_and_delete(self, owner: ObjectKey, observed: Observed, chosen: Claim) -> Job:
-        async def run() -> None:
-            key = ObjectKey(owner.namespace, server_name(owner.name, chosen.server.id))
-            server = observed.server_of(key.name, chosen.server.pod_uid)
-            if server is None:
-                # Its GameServer is being created; the event of that brings the set back here.
-                return
-            # Before the first request: a crash of this run must leave it behind, too.
-            self._uncertain.setdefault(owner, set()).add(key)
-            if not await claim(
-                self._client, server, chosen.server.pod_uid, chosen.reason, observed.now
-            ):
-                self._uncertain[owner].discard(key)
-                raise Conflict("ServerChanged", f"{key.name} changed before it could be claimed")
-            reference = ObjectReference(GAMESERVERS, key, server.metadata.uid)
-            message = (
-                f"chosen for deletion ({chosen.reason}): opsState {server.spec.ops_state}, "
-                f"deletionPriority {chosen.server.deletion_priority}, id {chosen.server.id}"
-            )
-            self._events.record(reference, "Normal", names.REASON_CLAIMED, message)
-            await self._delete(owner, chosen.server)()
-            # From here on the expected deletion holds the next decision back.
-            self._uncertain[owner].discard(key)
-
-        return run
-
-    def _delete(self, owner: ObjectKey, server: Server) -> Job:
-        async def run() -> None:
-            key = ObjectKey(owner.namespace, server_name(owner.name, server.id))
-            self._expectations.expect_deletion(owner, server.pod_uid, monotonic_seconds())
-            try:
-                existed = await delete_claimed(self._client, key, server.pod_uid)
-            except AppError:
-                self._expectations.observed_deletion(owner, server.pod_uid)
-                raise
-            if not existed:
-                # The cache may have shown that before we expected it: nothing more will come.
-                self._expectations.observed_deletion(owner, server.pod_uid)
-
-        return run
-
-    def _create(self, key: ObjectKey, owner: GameServerSet, id_: int) -> Job:
-        async def run() -> None:
-            body = render_pod(owner, id_, self._agent)
-            name = body["metadata"]["name"]
-            self._expectations.expect_creation(key, name, monotonic_seconds())
-            try:
-                await self._client.create(PODS, key.namespace, body)
-            except AlreadyExists:
-                # Ours, from a lost response, or somebody else's: the cache will tell.
-                self._expectations.observed_creation(key, name)
-            except Rejected as error:
-                self._expectations.observed_creation(key, name)
-                # A quota is lifted, an admission rule changed, without a word to us.
-                raise TransientError(error.reason, error.message) from error
-            except AppError:
-                self._expectations.observed_creation(key, name)
-                raise
-
-        return run
-
-    def _tell_refusal(self, owner: GameServerSet, failures: Sequence[AppError]) -> None:
-        if not failures:
-            return
-        reference = ObjectReference(GAMESERVERSETS, _key(owner), owner.metadata.uid)
-        message = f"cannot create pods: {failures[0].message}"
-        self._events.record(reference, "Warning", names.REASON_FAILED_CREATE, message)
-
-
-def _key(owner: GameServerSet) -> ObjectKey:
-    return ObjectKey(owner.metadata.namespace, owner.metadata.name)
+    async def _gone(
+        self, owner: GameServerSet, uids: tuple[str, ...], known: dict[str, str]
+    ) -> set[str]:
+        """Return those of the uids that no pod has; a name that is not known needs a list."""
+        namespace = owner.metadata.namespace
+        gone = set()
+        if all(uid in known for uid in uids):
+            for uid in uids:
+                pod = await self._client.get(PODS, ObjectKey(namespace, known[uid]))
+                if pod is None or pod["metadata"]["uid"] != uid:
+                    gone.add(uid)
+            return gone
+        found = await self._client.list(PODS, namespace)
+        return {uid for uid in uids if not any(uid.encode() in item for item in found.items)}

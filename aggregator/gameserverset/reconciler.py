@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from aggregator.gameserverset.facts import Facts, read_facts
+from aggregator.gameserverset.namesakes import sort_namesakes
 from aggregator.gameserverset.plan import Observed, Plan, plan
+from aggregator.gameserverset.roster import Roster
 from aggregator.kube.controller import Result
-from aggregator.kube.expectations import OwnWrites
 from aggregator.kube.resources import ObjectKey
+from shared.api import names
 from shared.clock import monotonic_seconds, utc_now
+from shared.errors import AppError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aggregator.caches import Caches
     from aggregator.gameserverset.apply import Applier
+    from aggregator.gameserverset.failures import Failure
+    from aggregator.gameserverset.revision import Template
     from aggregator.kube.expectations import Expectations
     from shared.api.gameserverset import GameServerSet
 
 # A set of a thousand servers changes all the time; its status is written at most this often.
 STATUS_INTERVAL_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of one set; nothing that could not be lost.
+
+    Attributes:
+        facts: what its spec means, and of which generation and collision that was read.
+        failures: pods that ended, by id.
+        status_written_at: in seconds of the monotonic clock.
+    """
+
+    roster: Roster = field(default_factory=Roster)
+    facts: tuple[tuple[str, int, int | None], Facts] | None = None
+    failures: Mapping[int, Failure] = field(default_factory=dict)
+    status_written_at: float = -STATUS_INTERVAL_SECONDS
 
 
 class GameServerSetReconciler:
@@ -27,8 +52,7 @@ class GameServerSetReconciler:
         self._caches = caches
         self._applier = applier
         self._expectations = expectations
-        self._own_writes = OwnWrites()
-        self._status_written_at: dict[ObjectKey, float] = {}
+        self._memories: dict[ObjectKey, _Memory] = {}
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one set closer to its spec."""
@@ -36,8 +60,7 @@ class GameServerSetReconciler:
         if owner is None:
             self._expectations.forget(key)
             self._applier.forget(key)
-            self._own_writes.forget(key)
-            self._status_written_at.pop(key, None)
+            self._memories.pop(key, None)
             return Result()
         if owner.metadata.deletion_timestamp is not None:
             # Owner references take the servers; a controller that went on would fight them.
@@ -45,48 +68,94 @@ class GameServerSetReconciler:
         if not self._expectations.satisfied(key, monotonic_seconds()):
             # The event that shows our own writes adds the key again.
             return Result()
-        observed = self._observe(owner)
-        if not await self._applier.claims_are_shown(observed):
+        if self._applier.sets.is_stale(owner):
+            return Result()
+        memory = self._memories.setdefault(key, _Memory())
+        observed = self._observe(key, owner, memory)
+        if not await self._applier.own_patches_are_shown(observed):
             return Result(STATUS_INTERVAL_SECONDS)
+        return await self._bring_closer(key, observed, memory)
+
+    async def _bring_closer(self, key: ObjectKey, observed: Observed, memory: _Memory) -> Result:
+        failures: list[AppError] = []
+        paused = observed.owner.metadata.annotations.get(names.PAUSED_ANNOTATION) == "true"
+        if not paused:
+            observed = await self._look_up(key, observed, failures)
         decision = plan(observed)
-        try:
-            await self._applier.scale(observed, decision)
-        finally:
-            # A set whose pods are refused still says what it has.
-            wait = await self._write_status(key, owner, decision)
+        memory.failures = decision.replacements.failures
+        failures += await self._applier.apply(observed, decision) if not paused else []
+        refusal = self._applier.creations.refusal(key)
+        if refusal != observed.refusal:
+            # What was just refused belongs into the status now, not after the next change.
+            decision = replace(decision, status=plan(replace(observed, refusal=refusal)).status)
+        wait = await self._write_status(observed.owner, decision, memory, failures)
+        if failures:
+            raise failures[0]
         due = decision.requeue_after
-        waits = [wait, due.total_seconds() if due is not None else None]
+        waits = [
+            wait,
+            due.total_seconds() if due is not None else None,
+            self._applier.creations.retry_seconds(key),
+        ]
         return Result(
             min((each for each in waits if each is not None), default=None),
-            decision.scale.describe(),
+            decision.describe(),
         )
 
-    def _observe(self, owner: GameServerSet) -> Observed:
+    def _observe(self, key: ObjectKey, owner: GameServerSet, memory: _Memory) -> Observed:
         # By name and not by label: a label that a person removed must not hide a server.
-        pods = self._caches.pods_of(owner)
-        keys = [ObjectKey(pod.metadata.namespace, pod.metadata.name) for pod in pods]
-        servers = {key.name: self._caches.servers.get(key) for key in keys}
+        servers, now = self._caches.servers, utc_now()
+        pairs = [
+            (pod, servers.get(ObjectKey(key.namespace, pod.metadata.name)))
+            for pod in self._caches.pods_of(owner)
+        ]
         return Observed(
             owner=owner,
-            pods=pods,
-            servers={name: server for name, server in servers.items() if server is not None},
-            now=utc_now(),
+            facts=self._facts(owner, memory),
+            present=memory.roster.call(owner, pairs, now),
+            now=now,
+            namesakes=sort_namesakes(owner, self._caches.namesakes_of(owner)),
+            failures=memory.failures,
+            refusal=self._applier.creations.refusal(key),
         )
 
+    async def _look_up(
+        self, key: ObjectKey, observed: Observed, failures: list[AppError]
+    ) -> Observed:
+        """Return the observation with what only the API server knows, as far as it answers."""
+        templates: Mapping[str, Template] | None = None
+        in_use = {server.revision for server in observed.present.servers}
+        try:
+            templates = await self._applier.history.sync(observed.owner, in_use)
+            taken = await self._applier.creations.taken(key)
+        except AppError as error:
+            failures.append(error)
+            return replace(observed, templates=templates)
+        namesakes = replace(observed.namesakes, taken=observed.namesakes.taken | taken)
+        return replace(observed, templates=templates, namesakes=namesakes)
+
+    def _facts(self, owner: GameServerSet, memory: _Memory) -> Facts:
+        metadata = owner.metadata
+        version = (metadata.uid, metadata.generation, owner.status.collision_count)
+        if memory.facts is None or memory.facts[0] != version:
+            memory.facts = (version, read_facts(owner))
+        return memory.facts[1]
+
     async def _write_status(
-        self, key: ObjectKey, owner: GameServerSet, decision: Plan
+        self, owner: GameServerSet, decision: Plan, memory: _Memory, failures: list[AppError]
     ) -> float | None:
         """Write a changed status, at most once a second; return when to come back for it."""
-        if decision.status == owner.status:
+        if decision.status == owner.status or self._applier.sets.is_stale(owner):
+            # After a write of our own to this set the next run says what was observed.
             return None
         now = monotonic_seconds()
-        if self._own_writes.is_stale(key, owner.metadata.resource_version, now):
-            return None
-        wait = self._status_written_at.get(key, -STATUS_INTERVAL_SECONDS) - now
-        wait += STATUS_INTERVAL_SECONDS
+        wait = memory.status_written_at - now + STATUS_INTERVAL_SECONDS
         if wait > 0:
             return wait
-        version = await self._applier.write_status(owner, decision.status)
-        self._status_written_at[key] = monotonic_seconds()
-        self._own_writes.remember_version(key, version, monotonic_seconds())
+        try:
+            await self._applier.sets.write_status(owner, decision.status)
+        except AppError as error:
+            failures.append(error)
+            return None
+        memory.status_written_at = monotonic_seconds()
         return None

@@ -38,7 +38,13 @@ from tests.support.memory_cluster import Crash, Fault, MemoryCluster
 
 SET_KEY = ObjectKey("games", SET_NAME)
 _AGENT = AgentTemplate("agent:1", "Never", ("https://reports:8443",))
-_MODULES = ("gameserver.reconciler", "gameserverset.reconciler", "gameserverset.apply")
+_RECONCILERS = ("gameserver.reconciler", "gameserverset.reconciler")
+_MODULES = (
+    *_RECONCILERS,
+    "gameserverset.creations",
+    "gameserverset.deletions",
+    "gameserverset.set_writer",
+)
 _MOST_ROUNDS = 40
 # What comes due later than this is no unfinished work: the silence of an agent, say.
 _SOON = QUIET_INTERVAL.total_seconds()
@@ -54,7 +60,7 @@ class Clock:
         """Make the write path read this clock."""
         for module in _MODULES:
             monkeypatch.setattr(f"aggregator.{module}.monotonic_seconds", lambda: self.seconds)
-        for module in _MODULES[:2]:
+        for module in _RECONCILERS:
             monkeypatch.setattr(
                 f"aggregator.{module}.utc_now", lambda: NOW + timedelta(seconds=self.seconds)
             )

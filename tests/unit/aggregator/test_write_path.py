@@ -9,7 +9,15 @@ import json
 import pytest
 from jsonpointer import JsonPointer
 
-from aggregator.kube.resources import CONFIGMAPS, GAMESERVERS, GAMESERVERSETS, PODS
+from aggregator.kube.resources import (
+    CONFIGMAPS,
+    CONTROLLERREVISIONS,
+    GAMESERVERS,
+    GAMESERVERSETS,
+    NETWORKPOLICIES,
+    PODS,
+    SERVICES,
+)
 from shared.api import names
 from shared.api.ownership import Writer, writer_of
 from tests.support.memory_cluster import Fault, conflict, crash, unavailable
@@ -166,7 +174,8 @@ async def test_an_edge_costs_at_most_three_writes(clock):
 
 
 def kind_of(write) -> str:
-    resources = (CONFIGMAPS, PODS, GAMESERVERS, GAMESERVERSETS)
+    companions = (CONTROLLERREVISIONS, NETWORKPOLICIES, SERVICES)
+    resources = (CONFIGMAPS, PODS, GAMESERVERS, GAMESERVERSETS, *companions)
     return next(each.kind for each in resources if each.plural == write.kind)
 
 
@@ -185,7 +194,8 @@ def written_by(write):
     if isinstance(write.body, list):
         pointers = (each["path"] for each in write.body if each["op"] != "test")
         paths = [tuple(JsonPointer(pointer).parts) for pointer in pointers]
-        return {(path, Writer.CLAIMS) for path in paths}
+        writer = Writer.CLAIMS if write.kind == GAMESERVERS.plural else write.writer
+        return {(path, writer) for path in paths}
     return {(path, write.writer) for path in fields_of(write.body)}
 
 

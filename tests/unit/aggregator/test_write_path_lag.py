@@ -91,7 +91,8 @@ async def test_the_server_of_an_older_pod_is_never_claimed_for_its_successor(clo
     world.cluster.objects[PODS.plural, key]["metadata"]["uid"] = "successor"
     world.cluster.objects[PODS.plural, key]["metadata"]["resourceVersion"] = "9999"
     world.catch_up()
-    await world.sets.reconcile(SET_KEY)
+    with pytest.raises(Conflict, match="minecraft-2 has no GameServer yet"):
+        await world.sets.reconcile(SET_KEY)
     assert (world.cluster.deleted, claimed(world)) == ([], set())
 
 
@@ -131,29 +132,66 @@ async def test_a_set_that_is_being_deleted_is_left_alone(clock):
     assert world.cluster.writes == []
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        TransientError("Quota", "exceeded quota: pods=1"),
-        # No retry would be right for what is wrong with the pod; a quota is lifted without a word.
-        Rejected("Forbidden", "exceeded quota: pods=1", 403),
-    ],
-    ids=["transient", "rejected"],
-)
-async def test_refused_creations_stop_early_are_told_and_the_status_says_what_is_there(
-    clock, error
-):
-    world = start(clock, Fault(2, lambda: error))
+QUOTA = "exceeded quota: pods=1"
+
+
+def refuse_after(world: World, count: int, error: Exception) -> None:
+    """Refuse every pod after the first `count`."""
+
+    def refuse(write):
+        if (write.verb, write.kind) == ("create", "pods") and len(world.cluster.created) >= count:
+            raise error
+
+    world.cluster.on_write = refuse
+
+
+def pods_asked_for(world: World) -> list[str]:
+    writes = world.cluster.writes
+    return [write.name for write in writes if (write.verb, write.kind) == ("create", "pods")]
+
+
+async def test_pods_that_the_api_server_refuses_are_told_and_asked_for_again_in_a_while(clock):
+    world = start(clock)
     world.edit_set(replicas=9)
     world.catch_up()
-    with pytest.raises(TransientError, match="exceeded quota"):
-        await world.sets.reconcile(SET_KEY)
-    created = [write.name for write in world.cluster.writes if write.kind == "pods"]
-    assert created == ["minecraft-0", "minecraft-1", "minecraft-2"]
+    refuse_after(world, 1, Rejected("Forbidden", QUOTA, 403))
+    result = await world.sets.reconcile(SET_KEY)
+    assert pods_asked_for(world) == ["minecraft-0", "minecraft-1", "minecraft-2"]
     assert world.events.events == [
-        ("minecraft", "Warning", "FailedCreate", "cannot create pods: exceeded quota: pods=1")
+        ("minecraft", "Warning", "FailedCreate", f"cannot create pods: {QUOTA}")
     ]
-    assert world.cluster.writes[-1].subresource == "status"
+    stored = world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]
+    conditions = {each["type"]: each for each in stored["status"]["conditions"]}
+    told = {key: conditions["ReplicaFailure"][key] for key in ("status", "reason", "message")}
+    assert told == {
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": f"cannot create pods: {QUOTA}",
+    }
+    assert (stored["spec"]["replicas"], result.requeue_after_seconds) == (9, 1.0)
+
+
+async def test_a_quota_that_is_lifted_completes_the_set(clock):
+    world = start(clock)
+    refuse_after(world, 1, Rejected("Forbidden", QUOTA, 403))
+    for _ in range(6):
+        await world.step()
+    assert world.cluster.created == ["minecraft-0"]
+    world.cluster.on_write = lambda _: None
+    await world.settle()
+    assert world.cluster.created == ["minecraft-0", "minecraft-1", "minecraft-2"]
+    conditions = world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]["status"]["conditions"]
+    assert "ReplicaFailure" not in [each["type"] for each in conditions]
+
+
+async def test_a_creation_that_may_work_at_once_is_tried_again_with_backoff(clock):
+    world = start(clock)
+    world.catch_up()
+    refuse_after(world, 1, TransientError("ServiceUnavailable", "overloaded"))
+    with pytest.raises(TransientError, match="overloaded"):
+        await world.sets.reconcile(SET_KEY)
+    assert pods_asked_for(world) == ["minecraft-0", "minecraft-1", "minecraft-2"]
+    assert (world.events.events, world.cluster.writes[-1].subresource) == ([], "status")
 
 
 async def test_an_edge_decided_on_an_old_server_is_refused(clock):

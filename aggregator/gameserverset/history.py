@@ -1,0 +1,127 @@
+"""Keeps the templates of a set's revisions as ControllerRevisions. Not pure.
+
+Asked once for each change of the template and each start of the process; between them the answer
+comes from memory, so an idle set costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aggregator.gameserverset.revision import (
+    Revision,
+    Template,
+    pod_template,
+    read_revision,
+    render_revision,
+    revision_name,
+    surplus_revisions,
+    template_revision,
+)
+from aggregator.gameserverset.set_writer import key_of
+from aggregator.kube.errors import AlreadyExists, Conflict
+from aggregator.kube.patch import MergePatch
+from aggregator.kube.resources import CONTROLLERREVISIONS, ObjectKey
+from shared.api import names
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from aggregator.gameserverset.set_writer import SetWriter
+    from aggregator.kube.transport import KubeClient
+    from shared.api.gameserverset import GameServerSet
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is kept for one set: for which uid and present revision, and all of them by hash."""
+
+    uid: str
+    present: str
+    templates: Mapping[str, Template]
+
+
+class RevisionHistory:
+    """The kept revisions of every set."""
+
+    def __init__(self, client: KubeClient, sets: SetWriter) -> None:
+        self._client = client
+        self._sets = sets
+        self._known: dict[ObjectKey, _Known] = {}
+
+    def forget(self, key: ObjectKey) -> None:
+        """Forget a set that is gone."""
+        self._known.pop(key, None)
+
+    async def sync(self, owner: GameServerSet, in_use: Collection[str]) -> Mapping[str, Template]:
+        """Keep the present template, drop the oldest of those that nobody uses.
+
+        Args:
+            owner: the set.
+            in_use: revisions of its servers.
+
+        Returns:
+            The templates by revision.
+
+        Raises:
+            AppError: the API server refused; nothing is known then.
+        """
+        present = template_revision(owner)
+        known = self._known.get(key_of(owner))
+        if known is not None and (known.uid, known.present) == (owner.metadata.uid, present):
+            return known.templates
+        revisions = await self._list(owner)
+        await self._keep_present(owner, present, revisions)
+        for old in surplus_revisions(
+            revisions.values(), {*in_use, present, owner.status.current_revision}
+        ):
+            key = ObjectKey(owner.metadata.namespace, old.name)
+            await self._client.delete(CONTROLLERREVISIONS, key)
+            del revisions[old.hash]
+        templates = {each.hash: each.template for each in revisions.values()}
+        templates[present] = pod_template(owner)
+        self._known[key_of(owner)] = _Known(owner.metadata.uid, present, templates)
+        return templates
+
+    async def _list(self, owner: GameServerSet) -> dict[str, Revision]:
+        selector = f"{names.OWNER_LABEL}={owner.metadata.name}"
+        found = await self._client.list(CONTROLLERREVISIONS, owner.metadata.namespace, selector)
+        read = (read_revision(owner, json.loads(item)) for item in found.items)
+        return {each.hash: each for each in read if each is not None}
+
+    async def _keep_present(
+        self, owner: GameServerSet, present: str, revisions: Mapping[str, Revision]
+    ) -> None:
+        newest = max((each.number for each in revisions.values()), default=0)
+        stored = revisions.get(present)
+        if stored is not None and stored.template == pod_template(owner):
+            if stored.number < newest:
+                # The user went back to it: it is the newest again, as with Deployments.
+                key = ObjectKey(owner.metadata.namespace, stored.name)
+                patch = MergePatch({"revision": newest + 1})
+                await self._client.patch(CONTROLLERREVISIONS, key, patch)
+            return
+        body = render_revision(owner, present, newest + 1)
+        try:
+            await self._client.create(CONTROLLERREVISIONS, owner.metadata.namespace, body)
+        except AlreadyExists as error:
+            await self._resolve_collision(owner, present)
+            raise Conflict("RevisionExists", f"{body['metadata']['name']} exists") from error
+
+    async def _resolve_collision(self, owner: GameServerSet, present: str) -> None:
+        """Give the template another hash if its name keeps another template.
+
+        Source: collisionCount of the Deployment and StatefulSet controllers.
+        """
+        key = ObjectKey(owner.metadata.namespace, revision_name(owner, present))
+        stored = await self._client.get(CONTROLLERREVISIONS, key)
+        if stored is None:
+            return
+        kept = read_revision(owner, stored)
+        if kept is not None and kept.template == pod_template(owner):
+            return
+        count = (owner.status.collision_count or 0) + 1
+        status = owner.status.model_copy(update={"collision_count": count})
+        await self._sets.write_status(owner, status)

@@ -1,0 +1,157 @@
+"""Patches, recreates and adopts pods (SPEC 6.2, 6.9). Not pure.
+
+Every patch carries the version of the pod that was looked at, and holds the next decision back
+until the cache shows it: an update decided on an old pod would disturb more servers than it may.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from aggregator.gameserverset.ids import server_name
+from aggregator.gameserverset.inplace import render_annotation, render_change
+from aggregator.gameserverset.revision import owner_reference
+from aggregator.gameserverset.set_writer import key_of
+from aggregator.gameserverset.update import Mark, PatchInPlace, ReCreate, Step, Unmark
+from aggregator.kube import patch
+from aggregator.kube.batch import run_batch
+from aggregator.kube.errors import Conflict, NotFound, TestFailed
+from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey, ObjectReference
+from shared.api import names
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aggregator.gameserverset.deletions import Deletions
+    from aggregator.gameserverset.plan import Observed, Plan
+    from aggregator.gameserverset.roster import Entry
+    from aggregator.gameserverset.server import Server
+    from aggregator.gameserverset.unshown import UnshownWrites
+    from aggregator.kube.events import EventRecorder
+    from aggregator.kube.transport import KubeClient
+    from aggregator.pods import Pod
+    from shared.errors import AppError
+
+    Job = Callable[[], Awaitable[None]]
+
+# Bound on requests in flight for one set, as with creations.
+MAX_PATCHES = 16
+
+
+class Rollout:
+    """Carries out the updates, replacements and adoptions of plans."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        events: EventRecorder,
+        deletions: Deletions,
+        unshown: UnshownWrites,
+    ) -> None:
+        self._client = client
+        self._events = events
+        self._deletions = deletions
+        self._unshown = unshown
+
+    async def adopt(self, observed: Observed, plan: Plan) -> list[AppError]:
+        """Make the set control the orphans of its name; another's by now stays as it is."""
+        jobs = [self._adopt(observed, pod) for pod in plan.adoptions]
+        return await run_batch(jobs, MAX_PATCHES)
+
+    async def replace(self, observed: Observed, plan: Plan) -> list[AppError]:
+        """Delete pods that ended, so that their ids are created again."""
+        jobs = [self._replace(observed, server) for server in plan.replacements.due]
+        return await run_batch(jobs, MAX_PATCHES)
+
+    async def update(self, observed: Observed, plan: Plan) -> list[AppError]:
+        """Do the steps of the update."""
+        jobs = [self._step(observed, step) for step in plan.updates.steps]
+        return await run_batch(jobs, MAX_PATCHES)
+
+    def _step(self, observed: Observed, step: Step) -> Job:
+        async def run() -> None:
+            owner = key_of(observed.owner)
+            key = _server_key(owner, step.server)
+            entry = observed.present.entries[key.name]
+            match step:
+                case Mark(_, update):
+                    change = render_annotation(entry.pod, update)
+                    await self._patch(owner, key, change)
+                case Unmark(server):
+                    await self._patch(owner, key, render_annotation(entry.pod, None))
+                    if server.update_complete:
+                        self._tell(entry, key, names.REASON_UPDATED, "the updated server is ready")
+                case PatchInPlace(_, change, revision):
+                    rendered = render_change(entry.pod, change, revision, observed.now)
+                    await self._patch(owner, key, rendered)
+                    images = ", ".join(f"{name}={image}" for name, image in change.images.items())
+                    message = f"updated in place to {revision}: {images or 'metadata only'}"
+                    self._tell(entry, key, names.REASON_UPDATING, message)
+                case ReCreate(server):
+                    await self._recreate(observed, entry, key, server)
+                case _:
+                    assert_never(step)
+
+        return run
+
+    async def _recreate(
+        self, observed: Observed, entry: Entry, key: ObjectKey, server: Server
+    ) -> None:
+        """Delete the pod of a server, unless its opsState is another by now."""
+        stored = await self._client.get(GAMESERVERS, key)
+        if stored is not None and entry.speaks_for(server.pod_uid):
+            # The cache may be a moment behind the players; a claim would be final, this is not.
+            state = stored["spec"].get("opsState", names.OPS_STATE_NONE)
+            if state != server.written_ops_state:
+                raise Conflict("ServerChanged", f"{key.name} changed before it was recreated")
+        await self._deletions.delete_pod(key_of(observed.owner), key, server.pod_uid)
+        message = "deleted to be made again with the new template"
+        self._tell(entry, key, names.REASON_UPDATING, message)
+
+    def _replace(self, observed: Observed, server: Server) -> Job:
+        async def run() -> None:
+            owner = key_of(observed.owner)
+            key = _server_key(owner, server)
+            entry = observed.present.entries[key.name]
+            await self._deletions.delete_pod(owner, key, server.pod_uid)
+            message = f"its pod ended ({entry.pod.status.phase}); the server is made again"
+            self._tell(entry, key, names.REASON_REPLACED, message)
+
+        return run
+
+    def _adopt(self, observed: Observed, pod: Pod) -> Job:
+        async def run() -> None:
+            key = ObjectKey(pod.metadata.namespace, pod.metadata.name)
+            reference = owner_reference(observed.owner)
+            owners = patch.add("/metadata/ownerReferences", [reference])
+            if pod.metadata.owner_references:
+                # Owners that do not control it stay.
+                owners = patch.add("/metadata/ownerReferences/-", reference)
+            version = patch.test("/metadata/resourceVersion", pod.metadata.resource_version)
+            uid = patch.test("/metadata/uid", pod.metadata.uid)
+            await self._patch(key_of(observed.owner), key, patch.JsonPatch((uid, version, owners)))
+            self._events.record(
+                ObjectReference(PODS, key, pod.metadata.uid),
+                "Normal",
+                names.REASON_ADOPTED,
+                f"adopted by the GameServerSet {observed.owner.metadata.name}",
+            )
+
+        return run
+
+    async def _patch(self, owner: ObjectKey, key: ObjectKey, change: patch.JsonPatch) -> None:
+        self._unshown.note(owner, PODS, key)
+        try:
+            await self._client.patch(PODS, key, change)
+        except (TestFailed, NotFound) as error:
+            self._unshown.drop(owner, PODS, key)
+            raise Conflict("PodChanged", f"{key.name} changed before it was patched") from error
+
+    def _tell(self, entry: Entry, key: ObjectKey, reason: str, message: str) -> None:
+        if entry.found is not None:
+            reference = ObjectReference(GAMESERVERS, key, entry.found.metadata.uid)
+            self._events.record(reference, "Normal", reason, message)
+
+
+def _server_key(owner: ObjectKey, server: Server) -> ObjectKey:
+    return ObjectKey(owner.namespace, server_name(owner.name, server.id))
