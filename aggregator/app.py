@@ -22,7 +22,9 @@ from uuid import uuid4
 import structlog
 
 from aggregator import log_keys
+from aggregator.agent_template import find_agent_template
 from aggregator.caches import Caches
+from aggregator.gameserverset.trust import TrustBundle
 from aggregator.health import health_app
 from aggregator.intake.auth import TokenAuthenticator
 from aggregator.intake.routes import IntakePorts, intake_app
@@ -36,7 +38,8 @@ from aggregator.leader_label import LeaderLabel
 from aggregator.ledger import Ledger
 from aggregator.metrics import Metrics
 from aggregator.quality.probes import ProbePlan, plan_probes
-from aggregator.serving import HttpServer, read_file, tls_context
+from aggregator.report_endpoint import ReportEndpoint
+from aggregator.serving import HttpServer
 from aggregator.status.access import StatusAccess
 from aggregator.status.api import StatusPorts, status_app
 from aggregator.status.history import RunHistory, ServerHistory
@@ -44,9 +47,9 @@ from aggregator.status.views import StatusViews
 from aggregator.term import Term
 from aggregator.watches import Watches
 from shared.clock import monotonic_seconds, utc_now
+from shared.errors import AppError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
 
     from aggregator.intake.auth import PodIdentity
@@ -74,7 +77,7 @@ class Aggregator:
         self._client = FencedClient(client, self._leadership)
         self._caches = Caches(Ledger(monotonic_seconds(), settings.heartbeat_seconds))
         self._probes: dict[str, tuple[int, ProbePlan]] = {}
-        self._certificates = read_file("GAMEKEEPER_REPORT_CA_FILE", settings.report_ca_file)
+        self._endpoint = ReportEndpoint(settings, client, self._bundle_changed)
         self._term: Term | None = None
         self._runs = RunHistory()
         self._history = ServerHistory()
@@ -93,17 +96,35 @@ class Aggregator:
         """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._health_server())
+            await self._obtain(stop)
+            if stop.is_set():
+                return
             # Until this process leads and the caches are whole, a report is answered with 503.
             await stack.enter_async_context(self._reports)
             await stack.enter_async_context(self._status_server())
             async with asyncio.TaskGroup() as tasks:
                 background = [
+                    tasks.create_task(self._endpoint.run(), name="report endpoint"),
                     tasks.create_task(self._watches.run(), name="watches"),
                     tasks.create_task(self._stand(), name="stand for election"),
                 ]
                 await stop.wait()
                 for task in background:
                     task.cancel()
+
+    async def _obtain(self, stop: asyncio.Event) -> None:
+        """Return once there is a certificate for reports, or the process is to stop."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                both = (
+                    tasks.create_task(self._endpoint.obtain()),
+                    tasks.create_task(stop.wait()),
+                )
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                for task in both:
+                    task.cancel()
+        except* AppError as group:
+            raise group.exceptions[0] from None
 
     async def _stand(self) -> None:
         """Stand for election once the caches are whole: who is ready later leads later."""
@@ -114,7 +135,10 @@ class Aggregator:
     async def _lead(self) -> None:
         """Do the work of the leader until cancelled."""
         self._caches.ledger.begin(monotonic_seconds())
-        term = Term(self._settings, self._client, self._caches, self._certificates)
+        settings, endpoint = self._settings, self._endpoint
+        agent = await find_agent_template(settings, self._client, endpoint.urls)
+        trust = TrustBundle(self._client, lambda: endpoint.bundle)
+        term = Term(settings, self._client, self._caches, agent, trust)
         try:
             await self._watches.refresh()
             self._term = term
@@ -196,6 +220,10 @@ class Aggregator:
         if changed:
             self.look_at_server(key)
 
+    def _bundle_changed(self) -> None:
+        if self._term is not None:
+            self._term.bundle_changed()
+
     def _is_leading(self) -> bool:
         return self._leadership.leading
 
@@ -209,6 +237,7 @@ class Aggregator:
             f"{name} synced": reflector.synced.is_set
             for name, reflector in self._watches.required.items()
         }
+        checks["report certificate"] = self._endpoint.is_ready
         settings = self._settings
         app = health_app(checks, self._metrics.render)
         return HttpServer(app, settings.health_address, settings.health_port)
@@ -225,13 +254,9 @@ class Aggregator:
         access, context = None, None
         if settings.status_authentication == "token":
             access = StatusAccess(self._client)
-            context = self._tls_context()
+            context = self._endpoint.context
         app = status_app(StatusPorts(views, access, self._is_leading))
         return HttpServer(app, settings.status_address, settings.status_port, context)
-
-    def _tls_context(self) -> ssl.SSLContext | None:
-        settings = self._settings
-        return tls_context(settings.report_tls_certificate_file, settings.report_tls_key_file)
 
     def _report_server(self) -> HttpServer:
         settings = self._settings
@@ -245,7 +270,7 @@ class Aggregator:
             on_report=self._runs.record,
             count=self._metrics.count_report,
         )
-        context = self._tls_context()
+        context = self._endpoint.context
         return HttpServer(intake_app(ports), settings.report_address, settings.report_port, context)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
@@ -11,6 +9,7 @@ from aiohttp import web
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
 # Agents hold their connections open; a stop must not wait for them.
@@ -66,34 +65,3 @@ class HttpServer:
         """End every connection that is open now, after the answer that it waits for; go on."""
         if self._runner.server is not None:
             self._runner.server.pre_shutdown()
-
-
-def read_file(setting: str, path: str) -> str:
-    """Return the text of a file that a setting names; empty for an empty path.
-
-    Raises:
-        InvalidInput: it cannot be read.
-    """
-    if not path:
-        return ""
-    try:
-        return Path(path).read_text()
-    except OSError as error:
-        raise InvalidInput(setting, f"cannot read {path}: {error.strerror}") from error
-
-
-def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
-    """Return the context of a certificate and its key, None without one.
-
-    Raises:
-        InvalidInput: they cannot be used.
-    """
-    if not certificate:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        message = f"cannot use {certificate} with {key}: {error}"
-        raise InvalidInput("GAMEKEEPER_REPORT_TLS_CERTIFICATE_FILE", message) from error
-    return context

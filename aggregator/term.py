@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from aggregator.caches import Caches, set_key
 from aggregator.gameserver.reconciler import GameServerReconciler
-from aggregator.gameserverset.agent_container import AgentTemplate
 from aggregator.gameserverset.apply import Applier
+from aggregator.gameserverset.pod import wants_agent
 from aggregator.gameserverset.reconciler import GameServerSetReconciler
-from aggregator.gameserverset.trust import TrustBundle
 from aggregator.kube.controller import Controller
 from aggregator.kube.events import EventRecorder
 from aggregator.kube.expectations import Expectations
@@ -23,6 +22,8 @@ from aggregator.kube.resources import ObjectKey
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aggregator.gameserverset.agent_container import AgentTemplate
+    from aggregator.gameserverset.trust import TrustBundle
     from aggregator.kube.transport import KubeClient
     from aggregator.pods import Pod
     from aggregator.settings import Settings
@@ -35,19 +36,22 @@ class Term:
         settings: of the aggregator.
         client: behind the gate.
         caches: what the controllers read.
-        certificates: PEM bundle that agents trust.
+        agent: what the agents of all sets have in common.
+        trust: whom they trust.
     """
 
     def __init__(
-        self, settings: Settings, client: KubeClient, caches: Caches, certificates: str
+        self,
+        settings: Settings,
+        client: KubeClient,
+        caches: Caches,
+        agent: AgentTemplate,
+        trust: TrustBundle,
     ) -> None:
         self._caches = caches
         self._expectations = Expectations()
         self._events = EventRecorder(client)
-        agent = AgentTemplate(
-            settings.agent_image, settings.agent_image_pull_policy, settings.report_urls
-        )
-        trust = TrustBundle(client, certificates)
+        self._trust = trust
         applier = Applier(client, self._events, self._expectations, trust, agent)
         servers = GameServerReconciler(client, self._events, caches)
         sets = GameServerSetReconciler(caches, applier, self._expectations)
@@ -62,8 +66,13 @@ class Term:
             self._sets.queue.add(key)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._events.run(), name="events")
+            tasks.create_task(self._trust.keep(self._namespaces), name="trust bundle")
             for controller in (self._servers, self._sets):
                 tasks.create_task(controller.run(), name=controller.name)
+
+    def bundle_changed(self) -> None:
+        """Have the agents of all namespaces told whom to trust now."""
+        self._trust.changed.set()
 
     def figures(self) -> list[tuple[str, int, Mapping[str, int]]]:
         """Return name, keys that wait and outcomes so far of each controller, for metrics."""
@@ -91,3 +100,8 @@ class Term:
         if gone or pod.terminating:
             self._expectations.observed_deletion(owner, pod.metadata.uid)
         self._sets.queue.add(owner)
+
+    def _namespaces(self) -> set[str]:
+        """Return the namespaces whose pods have agents."""
+        sets = self._caches.sets.values()
+        return {each.metadata.namespace for each in sets if wants_agent(each)}

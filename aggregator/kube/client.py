@@ -106,6 +106,10 @@ class HttpKubeClient(KubeClient):
         self._request_timeout = timeouts.of_request()
         self._watch_timeout = timeouts.of_watch()
 
+    async def server_version(self) -> str:
+        """Return the version of the API server, such as "v1.36.0"."""
+        return str(_object(await self._exchange(_Request("GET", "/version"))).get("gitVersion", ""))
+
     async def get(
         self, resource: Resource, key: ObjectKey, subresource: str | None = None
     ) -> Json | None:

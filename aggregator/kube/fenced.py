@@ -40,6 +40,10 @@ class FencedClient(KubeClient):
         self._client = client
         self._leadership = leadership
 
+    async def server_version(self) -> str:
+        """Return the version of the API server."""
+        return await self._client.server_version()
+
     async def get(
         self, resource: Resource, key: ObjectKey, subresource: str | None = None
     ) -> Json | None:

@@ -42,6 +42,9 @@ class KubeClient(Protocol):
     still stands.
     """
 
+    async def server_version(self) -> str:
+        """Return the version of the API server, such as "v1.36.0"."""
+
     async def get(
         self, resource: Resource, key: ObjectKey, subresource: str | None = None
     ) -> Json | None:

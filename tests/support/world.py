@@ -94,7 +94,7 @@ class World:
         """Start the aggregator again: whatever was in memory is lost."""
         self.caches = Caches(Ledger(self.clock.seconds, 10.0))
         self.expectations = Expectations()
-        trust = TrustBundle(self.cluster, "")
+        trust = TrustBundle(self.cluster, lambda: "")
         applier = Applier(self.cluster, self.events, self.expectations, trust, _AGENT)
         self.sets = GameServerSetReconciler(self.caches, applier, self.expectations)
         self.servers = GameServerReconciler(self.cluster, self.events, self.caches)
