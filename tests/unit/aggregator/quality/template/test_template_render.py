@@ -131,7 +131,7 @@ def render_or_refuse(text: str, result: str) -> None:
 @pytest.mark.parametrize("result", ["1" * 1024, "x" * 1024, ""], ids=["digits", "letters", "none"])
 def test_the_cost_is_linear_in_the_length_even_for_odd_templates(text, result):
     parse_template.cache_clear()
-    assert calls_of(lambda: render_or_refuse(text, result)) < 10 * MAX_CHARACTERS
+    assert calls_of(lambda: render_or_refuse(text, result)) < 50 * MAX_CHARACTERS
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=3), st.integers(-99, 99))
