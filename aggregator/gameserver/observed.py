@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aggregator.gameserver.conditions import Surroundings
+from aggregator.gameserver.precedence import overtaken_for
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -47,3 +48,10 @@ class Observed:
     def reports(self) -> dict[str, ProbeReport]:
         """The reported probes by name; empty before the first report."""
         return {probe.name: probe for probe in self.report.probes} if self.report else {}
+
+    @property
+    def overtaken_for(self) -> timedelta | None:
+        """For how long the report counts for nothing, because a later one was acted on."""
+        if self.server is None or self.report is None:
+            return None
+        return overtaken_for(self.server, self.report, self.now)

@@ -21,6 +21,7 @@ from aggregator.gameserver.operations import (
     PatchPod,
     PatchServer,
 )
+from aggregator.gameserver.precedence import render_mark
 from aggregator.gameserver.state import current_state
 from aggregator.gameserver.status import plan_status
 from aggregator.gameserver.story import action_events, state_events
@@ -104,8 +105,10 @@ def _plan_bound(observed: Observed, pod: Pod, server: GameServer) -> Plan:
         or server.metadata.deletion_timestamp is not None
         or server.spec.deletion is not None
     )
-    effects = None if going else _decide(observed, pod, server, records)
-    requeue_after = None
+    requeue_after = observed.overtaken_for
+    effects = None
+    if not going and requeue_after is None:
+        effects = _decide(observed, pod, server, records)
     if effects is not None and _only_remembers(effects, observed):
         due = (observed.remembered_at or observed.now) + QUIET_INTERVAL - observed.now
         if observed.remembered_at is not None and due > timedelta():
@@ -165,6 +168,9 @@ def _patch_server(
         fields |= effects.writes
         annotation: Field = ("annotations", names.VERDICTS_ANNOTATION)
         fields[annotation] = render_records(effects.records)
+        if observed.report is not None:
+            mark: Field = ("annotations", names.ACTED_ON_ANNOTATION)
+            fields[mark] = render_mark(observed.report, observed.now)
         events = action_events(server, effects)
     nested = nest(fields)
     said = {key: nested.pop(key) for key in ("labels", "annotations") if key in nested}

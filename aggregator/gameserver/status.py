@@ -82,8 +82,11 @@ def _priority(writes: Mapping[Field, FieldValue], name: str, spec: int | str) ->
 def _conditions(
     observed: Observed, pod: Pod, former: GameServerStatus, records: Mapping[str, Record]
 ) -> tuple[Any, ...]:
-    """Return the conditions of the qualities; those of a server that is going stay as they were."""
-    if pod.terminating or observed.owner is None:
+    """Return the conditions of the qualities.
+
+    Those of a server that is going stay as they were, and those that a later report gave.
+    """
+    if pod.terminating or observed.owner is None or observed.overtaken_for is not None:
         return former.service_qualities_conditions
     silence = None
     if not pod.has_container(AGENT_CONTAINER_NAME):

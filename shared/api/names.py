@@ -35,6 +35,7 @@ SYNC_PREFIX = "gs-sync/"
 OPS_STATE_CHANGED_ANNOTATION = f"{GROUP}/opsState-last-changed-time"
 STATE_CHANGED_ANNOTATION = f"{GROUP}/state-last-changed-time"
 VERDICTS_ANNOTATION = "gamekeeper.dev/service-quality-verdicts"
+ACTED_ON_ANNOTATION = "gamekeeper.dev/acted-on-report"
 AGENT_ANNOTATION = "gamekeeper.dev/agent"  # auto | always | never
 AGENT_PROFILE_ANNOTATION = "gamekeeper.dev/agent-security-profile"  # see security_profile
 MARKER_ANNOTATION = "gamekeeper.dev/container-marker"  # "true" names each container in its env
@@ -61,6 +62,7 @@ OWNED_KEYS = frozenset(
         OPS_STATE_CHANGED_ANNOTATION,
         STATE_CHANGED_ANNOTATION,
         VERDICTS_ANNOTATION,
+        ACTED_ON_ANNOTATION,
         ACCOUNTED_ANNOTATION,
         UPDATE_ANNOTATION,
         IMAGES_ANNOTATION,
