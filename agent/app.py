@@ -15,6 +15,8 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agent import metrics
+from agent.access import StatusAccess
 from agent.containers import Containers
 from agent.exec.engine import ProcrootEngine
 from agent.log import data
@@ -22,8 +24,9 @@ from agent.prober import Prober
 from agent.probes.handlers import Handlers
 from agent.report_loop import ReportLoop
 from agent.reporting import build_report, describe_probe, encode_report
+from agent.selftest import SelfTest
 from agent.sender import Sender
-from agent.status import StatusServer
+from agent.status import Pages, StatusServer
 from agent.version import AGENT_VERSION
 from shared.clock import Clock, monotonic_seconds, utc_now
 from shared.protocol.wire import render
@@ -81,9 +84,9 @@ class Agent:
             random_share,
             clock,
         )
-        self._status = StatusServer(
-            self._selector, settings.pod_ip, settings.status_port, self._describe
-        )
+        self._selftest = SelfTest(self._containers, self._engine, self._prober.cannot_enter)
+        pages = Pages(self._describe, self._measure, StatusAccess(settings.token_file).allows)
+        self._status = StatusServer(self._selector, settings.pod_ip, settings.status_port, pages)
 
     def run(self) -> None:
         """Probe and report until SIGTERM or SIGINT, then send a last report."""
@@ -119,6 +122,7 @@ class Agent:
         log.info("agent stops")
         deadline = monotonic_seconds() + LAST_REPORT_SECONDS
         self._prober.close()
+        self._selftest.close()
         # One request at a time, also now: the outstanding one is awaited first.
         while self._reports.in_flight and monotonic_seconds() < deadline:
             self._turn((), until=deadline)
@@ -133,6 +137,7 @@ class Agent:
 
     def _container_changed(self, name: str) -> None:
         self._prober.container_changed(name)
+        self._selftest.look(self._prober.exec_containers())
 
     def _encode(self, outbox: Outbox) -> bytes:
         report = build_report(
@@ -147,6 +152,7 @@ class Agent:
     def _answered(self, answer: Answer) -> None:
         if answer.probes is not None and answer.probes_revision != self._prober.revision:
             self._prober.replace(answer.probes, answer.probes_revision)
+            self._selftest.look(self._prober.exec_containers())
 
     def _describe(self) -> dict[str, Any]:
         now = monotonic_seconds()
@@ -160,13 +166,30 @@ class Agent:
                 "namespace": settings.pod_namespace,
                 "ip": settings.pod_ip,
             },
-            "execBackend": self._engine.name,
+            "execBackend": {
+                "name": self._engine.name,
+                "helperRestarts": self._engine.restarts,
+                "selfTest": self._selftest.describe(),
+            },
             "containers": render(self._containers.report()),
             "probesRevision": self._prober.revision,
             "probes": [describe_probe(probe, now) for probe in self._prober.probes],
             "refusedProbeList": self._reports.describe_refused_list(),
             "reports": self._reports.describe(),
         }
+
+    def _measure(self) -> str:
+        families = (
+            *metrics.probe_families(self._prober.probes, self._prober.counters),
+            metrics.counter(
+                "gamekeeper_agent_exec_helper_restarts_total",
+                "Exec helpers started in place of a dead one.",
+                self._engine.restarts,
+            ),
+            *metrics.report_families(self._reports.answers, self._reports.failures),
+            *metrics.process_families(self._started_at.timestamp()),
+        )
+        return metrics.render_metrics(families)
 
 
 class _Wakeup:

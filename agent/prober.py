@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from agent import schedule, verdict
 from agent.log import data
+from agent.metrics import RunCounter
+from agent.probes.outcome import Outcome, unknown
 from agent.verdict import Thresholds, VerdictState
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from agent.containers import Container, Containers
     from agent.probes.handlers import ProbeRunner, RunningProbe
-    from agent.probes.outcome import Outcome
     from shared.clock import Clock
     from shared.protocol.probes import ProbeList, ProbeSpec
 
@@ -80,11 +81,22 @@ class Prober:
         self._clock = clock
         self.revision = ""
         self._probes: dict[str, ActiveProbe] = {}
+        self._counters: dict[str, RunCounter] = {}
 
     @property
     def probes(self) -> tuple[ActiveProbe, ...]:
         """The probes in the order of the list."""
         return tuple(self._probes.values())
+
+    @property
+    def counters(self) -> dict[str, RunCounter]:
+        """How the runs of each probe ended since the agent started; of probes of the list only."""
+        return self._counters
+
+    def exec_containers(self) -> frozenset[str]:
+        """Return the containers that exec probes of the list run in."""
+        specs = (probe.spec for probe in self._probes.values())
+        return frozenset(spec.container_name for spec in specs if spec.exec is not None)
 
     def replace(self, specs: ProbeList, revision: str) -> None:
         """Follow another list: an unchanged probe keeps its state, a changed one starts afresh."""
@@ -102,6 +114,7 @@ class Prober:
         for dropped in before.values():
             _cancel(dropped)
         self.revision = revision
+        self._counters = {name: self._counters.get(name) or RunCounter() for name in self._probes}
         self._containers.want({spec.container_name for spec in specs if self._follows(spec)}, now)
         self._containers.step(now)  # so that a container that runs is not reported missing first
         for probe in fresh:
@@ -116,6 +129,13 @@ class Prober:
             if probe.spec.container_name == name and self._follows(probe.spec):
                 self._begin(probe)
         self._on_change()
+
+    def cannot_enter(self, container_name: str, outcome: Outcome) -> None:
+        """Let the exec probes of a container that never ran yet show why they will not."""
+        for probe in self._probes.values():
+            spec = probe.spec
+            if spec.container_name == container_name and spec.exec and probe.state.last is None:
+                self._take(probe, unknown(outcome.reason, outcome.message))
 
     def deadline(self) -> float | None:
         """Return when the next probe may start; None when none is due or all slots are taken."""
@@ -173,10 +193,16 @@ class Prober:
             probe.next_start = schedule.next_start(
                 now, self._clock.monotonic_seconds(), probe.spec.period_seconds, self._share()
             )
+            self._count(probe.spec.name, outcome)
             self._take(probe, outcome)
 
         process = None if probe.container is None else probe.container.process
         probe.running = self._runner.start(probe.spec, process, on_done)
+
+    def _count(self, name: str, outcome: Outcome) -> None:
+        counter = self._counters[name]
+        counter.by_status[outcome.status] += 1
+        counter.seconds += outcome.duration_seconds or 0.0
 
     def _take(self, probe: ActiveProbe, outcome: Outcome) -> None:
         before = probe.state.published

@@ -46,6 +46,9 @@ class ReportLoop:
         share: returns a random number in [0, 1).
         encode: returns the body of a report with the numbers of the outbox.
         on_answer: called with every answer that could be read.
+
+    Attributes:
+        answers: how many reports ended with each HTTP status; "none" without an answer.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class ReportLoop:
         self._outbox = Outbox(epoch=epoch, due_at=clock.monotonic_seconds())
         self._last: tuple[datetime, Delivery] | None = None
         self._malformed: tuple[datetime, str] | None = None
+        self.answers: dict[str, int] = {}
 
     @property
     def epoch(self) -> int:
@@ -75,6 +79,11 @@ class ReportLoop:
     def in_flight(self) -> bool:
         """Whether a request is outstanding."""
         return self._outbox.in_flight
+
+    @property
+    def failures(self) -> int:
+        """How many reports in a row were not accepted."""
+        return self._outbox.failures
 
     def changed(self) -> None:
         """Something that a report says has changed."""
@@ -100,6 +109,8 @@ class ReportLoop:
         """Take in what has been delivered."""
         while (delivery := self._transport.take()) is not None:
             self._log(delivery)
+            ending = "none" if delivery.status is None else str(delivery.status)
+            self.answers[ending] = self.answers.get(ending, 0) + 1
             self._last = (self._clock.utc_now(), delivery)
             self._advance(delivery.event)
             if delivery.malformed:

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from agent.prober import ActiveProbe
 
 
+RESULT_SHORTENED = "ResultShortened"
+_SHORTENED_MESSAGE = "the results of all probes exceed what a report holds: print less"
+# Steps, so that a result which is cut does not change with every byte that another one prints.
+_SHORTER_BYTES = (512, 256, 128, 64, 32, 0)
+
+
 def report_probe(probe: ActiveProbe) -> ProbeReport:
     """Return one probe as a report states it."""
     state = probe.state
@@ -45,15 +51,32 @@ def report_probe(probe: ActiveProbe) -> ProbeReport:
 def encode_report(report: Report) -> bytes:
     """Return the report as JSON, at most MAX_REPORT_BYTES.
 
-    If need be without stderr, which no decision reads.
+    Too much is shortened in this order: stderr and messages, which no decision reads, then long
+    results. A shortened result ends with an ellipsis, so that it equals none an action could name,
+    and says so by its reason; actions for any result still match.
     """
     fields = render(report)
     body = _json(fields)
-    if len(body) > MAX_REPORT_BYTES:
-        for probe in fields["probes"]:
-            probe["stderr"] = ""
-        body = _json(fields)
+    for key in ("stderr", "message", "result"):
+        whole = [probe[key] for probe in fields["probes"]]
+        for most_bytes in _SHORTER_BYTES:
+            if len(body) <= MAX_REPORT_BYTES:
+                return body
+            for probe, text in zip(fields["probes"], whole, strict=True):
+                _shorten(probe, key, text, most_bytes)
+            body = _json(fields)
     return body
+
+
+def _shorten(probe: dict[str, Any], key: str, text: str, most_bytes: int) -> None:
+    if len(text.encode()) <= most_bytes:
+        return
+    if key == "stderr":
+        probe[key] = _tail(text, most_bytes)
+        return
+    probe[key] = text.encode()[:most_bytes].decode(errors="ignore") + "\u2026"
+    if key == "result" and not probe["reason"]:
+        probe["reason"], probe["message"] = RESULT_SHORTENED, _SHORTENED_MESSAGE
 
 
 def build_report(
@@ -103,7 +126,8 @@ def describe_probe(probe: ActiveProbe, now: float) -> dict[str, Any]:
 
 
 def _tail(text: str, most_bytes: int) -> str:
-    return text.encode()[-most_bytes:].decode(errors="ignore")
+    encoded = text.encode()
+    return encoded[max(0, len(encoded) - most_bytes) :].decode(errors="ignore")
 
 
 def _json(value: Any) -> bytes:

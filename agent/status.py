@@ -1,4 +1,4 @@
-"""The pod's HTTP side of the agent: /healthz, /readyz and /status. GET only, no keep-alive.
+"""The pod's HTTP side of the agent: /healthz, /readyz, /metrics, /status. GET only, no keep-alive.
 
 Runs on the main loop's selector and never blocks it. A failed bind is a log line: probing goes on.
 Readiness says that the agent runs, never that the aggregator is reachable: an outage of ours must
@@ -12,10 +12,12 @@ import logging
 import os
 import selectors
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agent.address import family_of, is_loopback
 from agent.log import data
+from agent.metrics import CONTENT_TYPE
 from shared.clock import monotonic_seconds
 
 if TYPE_CHECKING:
@@ -29,10 +31,25 @@ _MAX_CONNECTIONS = 16
 _PHRASES = {
     200: "OK",
     400: "Bad Request",
-    403: "Forbidden",
+    401: "Unauthorized",
     404: "Not Found",
     405: "Method Not Allowed",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What the server shows.
+
+    Attributes:
+        describe: returns the body of /status as JSON values.
+        measure: returns the text of /metrics.
+        allows: tells whether a bearer token opens /status to a caller from elsewhere.
+    """
+
+    describe: Callable[[], dict[str, Any]]
+    measure: Callable[[], str]
+    allows: Callable[[str], bool]
 
 
 class StatusServer:
@@ -42,7 +59,7 @@ class StatusServer:
         selector: of the main loop.
         pod_ip: where to listen; empty for loopback only.
         port: TCP port, 0 for no server.
-        describe: returns the body of /status as JSON values.
+        pages: what it shows.
     """
 
     def __init__(
@@ -50,10 +67,10 @@ class StatusServer:
         selector: selectors.BaseSelector,
         pod_ip: str,
         port: int,
-        describe: Callable[[], dict[str, Any]],
+        pages: Pages,
     ) -> None:
         self._selector = selector
-        self._describe = describe
+        self._pages = pages
         self._connections: set[_Connection] = set()
         self._listeners: list[socket.socket] = []
         if port:
@@ -133,7 +150,8 @@ class StatusServer:
         connection.channel.close()
 
     def _answer(self, connection: _Connection) -> bytes:
-        words = connection.request.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+        request, *headers = connection.request.decode("latin-1").split("\r\n")
+        words = request.split(" ")
         if len(words) != 3:
             return _render(400, {"message": "this is no HTTP request"})
         method, target, _ = words
@@ -142,15 +160,23 @@ class StatusServer:
         match target.partition("?")[0]:
             case "/healthz" | "/readyz":
                 return _render(200, {"status": "ok"})
-            case "/status" if connection.is_loopback:
-                return _render(200, self._describe())
+            case "/metrics":
+                return _respond(200, CONTENT_TYPE, self._pages.measure().encode())
             case "/status":
-                message = (
-                    "use `kubectl port-forward` or `kubectl exec`: it answers loopback callers only"
-                )
-                return _render(403, {"message": message})
+                return self._answer_status(headers, is_loopback=connection.is_loopback)
             case _:
-                return _render(404, {"message": "there are /healthz, /readyz and /status"})
+                message = "there are /healthz, /readyz, /metrics and /status"
+                return _render(404, {"message": message})
+
+    def _answer_status(self, headers: list[str], *, is_loopback: bool) -> bytes:
+        token = _bearer_token(headers)
+        if is_loopback or (token and self._pages.allows(token)):
+            return _render(200, self._pages.describe())
+        message = (
+            "use `kubectl port-forward` or `kubectl exec`: without a bearer token it answers"
+            " loopback callers only"
+        )
+        return _render(401, {"message": message}, "WWW-Authenticate: Bearer")
 
 
 class _Connection:
@@ -174,10 +200,30 @@ def _addresses(pod_ip: str) -> list[str]:
     return [pod_ip, "::1" if family_of(pod_ip) == socket.AF_INET6 else "127.0.0.1"]
 
 
-def _render(status: int, body: dict[str, Any]) -> bytes:
+def _bearer_token(headers: list[str]) -> str:
+    """Return the token of the first Authorization header, empty when there is none."""
+    for line in headers:
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "authorization":
+            scheme, _, token = value.strip().partition(" ")
+            return token.strip() if scheme.lower() == "bearer" else ""
+    return ""
+
+
+def _render(status: int, body: dict[str, Any], *headers: str) -> bytes:
     content = json.dumps(body, indent=2, ensure_ascii=False).encode() + b"\n"
+    return _respond(status, "application/json", content, *headers)
+
+
+def _respond(status: int, content_type: str, content: bytes, *headers: str) -> bytes:
     head = (
-        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+        f"HTTP/1.1 {status} {_PHRASES[status]}",
+        f"Content-Type: {content_type}",
+        f"Content-Length: {len(content)}",
+        "Cache-Control: no-store",
+        "Connection: close",
+        *headers,
+        "",
+        "",
     )
-    return head.encode() + content
+    return "\r\n".join(head).encode() + content

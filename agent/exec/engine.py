@@ -47,6 +47,9 @@ class ProcrootEngine:
         selector: of the main loop; `data` of every registration is a callback without arguments.
         helper: forked before this process had threads.
         share: returns a random number in [0, 1).
+
+    Attributes:
+        restarts: how often a helper was started in place of a dead one.
     """
 
     name = "procroot"
@@ -58,6 +61,7 @@ class ProcrootEngine:
         self._share = share
         self._helper: HelperProcess | None = None
         self._deaths = 0
+        self.restarts = 0
         self._adopted = 0.0
         self._restart_at: float | None = None
         self._runs: set[_Run] = set()
@@ -70,7 +74,7 @@ class ProcrootEngine:
         timeout_seconds: float,
         on_done: Callable[[ExecRun], None],
     ) -> _Run:
-        """Start a command in a container; `on_done` is called once, later, from the main loop."""
+        """Start a command in a container; see `ExecBackend.start`."""
         run = _Run(self._selector, timeout_seconds, on_done, self._runs)
         self._runs.add(run)
         request = Request(process.pid, process.starttime, timeout_seconds, command).encode()
@@ -97,6 +101,7 @@ class ProcrootEngine:
         if self._restart_at is not None and self._restart_at <= now:
             self._restart_at = None
             self._adopt(_spawn_helper())
+            self.restarts += 1
 
     def close(self) -> None:
         """Cancel every run and end the helper."""

@@ -47,7 +47,11 @@ class RunningExec(Protocol):
 
 
 class ExecBackend(Protocol):
-    """Runs commands in containers of this pod."""
+    """Runs commands in containers of this pod.
+
+    Attributes:
+        name: as /status shows it.
+    """
 
     name: str
 
@@ -58,7 +62,14 @@ class ExecBackend(Protocol):
         timeout_seconds: float,
         on_done: Callable[[ExecRun], None],
     ) -> RunningExec:
-        """Start a command; `on_done` is called once, later, from the main loop."""
+        """Start a command; `on_done` is called once, later, from the main loop.
+
+        Args:
+            process: main process of the container.
+            command: program and arguments; empty: only enter the container and leave it again.
+            timeout_seconds: the whole tree is killed after this time.
+            on_done: takes how it ended.
+        """
 
 
 def outcome_of(run: ExecRun) -> Outcome:

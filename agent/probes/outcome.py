@@ -14,8 +14,6 @@ from shared.protocol.report import Status
 if TYPE_CHECKING:
     from datetime import datetime
 
-HANDLER_NOT_SUPPORTED = "HandlerNotSupported"
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

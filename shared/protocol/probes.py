@@ -147,11 +147,14 @@ def _parse_http_get(fields: ObjectReader) -> HTTPGetAction | None:
     if (handler := _handler(fields, "httpGet")) is None:
         return None
     headers = handler.objects("httpHeaders", most=64)
+    scheme = handler.text("scheme", default="HTTP", max_length=5)
+    if scheme not in ("HTTP", "HTTPS"):
+        raise InvalidInput(handler.at("scheme"), "must be HTTP or HTTPS")
     return HTTPGetAction(
         port=_port(handler),
         path=handler.text("path", default="/", max_length=2048),
         host=handler.text("host", default="", max_length=253),
-        scheme=handler.text("scheme", default="HTTP", max_length=5),
+        scheme=scheme,
         http_headers=tuple(
             HTTPHeader(
                 name=header.text("name", max_length=256),

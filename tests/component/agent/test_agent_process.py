@@ -10,16 +10,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from shared.clock import monotonic_seconds
+from tests.support.agent_process import PAUSE, agent_process, child_of, free_port, probe, until
 from tests.support.pod_sandbox import (
-    POD_UID,
     REPOSITORY,
     PodSandbox,
     Privilege,
@@ -29,82 +26,9 @@ from tests.support.report_server import TOKEN, Received, Reply, ReportServer, re
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(40)]
-
-PAUSE = ["sh -c echo ready; sleep infinity & wait", "sleep infinity"]
-
-
-def probe(name: str, script: str, **fields: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "containerName": "game",
-        "exec": {"command": ["sh", "-c", script]},
-        "initialDelaySeconds": 0,
-        "periodSeconds": 1,
-        "failureThreshold": 1,
-        **fields,
-    }
-
-
-@dataclass
-class AgentProcess:
-    """A running agent: the process that entered the pod, and the agent itself."""
-
-    entered: subprocess.Popen[str]
-    pid: int
-    port: int
-
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
-            return json.load(response)
-
-    def stop(self) -> tuple[int, list[dict[str, Any]]]:
-        """Send SIGTERM; return the exit code and the log."""
-        os.kill(self.pid, signal.SIGTERM)
-        _, log = self.entered.communicate(timeout=10)
-        return self.entered.returncode, [json.loads(line) for line in log.splitlines()]
-
-
-@contextmanager
-def agent_process(
-    pod: PodSandbox, server: ReportServer, *, within: tuple[str, ...] = (), **settings: str
-) -> Iterator[AgentProcess]:
-    """Run an agent in the pod, by the program `within`; kill it if the test has not stopped it."""
-    token = pod.folder / "token"
-    if not token.exists():
-        token.write_text(TOKEN + "\n")
-    port = free_port()
-    environment = {
-        "PYTHONPATH": str(REPOSITORY),
-        "GAMEKEEPER_REPORT_URLS": server.url,
-        "GAMEKEEPER_CA_FILE": str(server.ca_file),
-        "GAMEKEEPER_TOKEN_FILE": str(token),
-        "GAMEKEEPER_POD_UID": POD_UID,
-        "GAMEKEEPER_STATUS_PORT": str(port),
-        **settings,
-    }
-    variables = (f"{name}={value}" for name, value in environment.items())
-    program = [sys.executable, "-m", "agent"]
-    command = [*pod.enter_command(), *within, "env", "-i", *variables, *program]
-    entered = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        server.wait_for(lambda _body: True)
-        yield AgentProcess(entered, child_of(entered.pid), port)
-    finally:
-        if entered.poll() is None:
-            os.kill(child_of(entered.pid), signal.SIGKILL)
-        entered.communicate()
-
-
-def child_of(pid: int) -> int:
-    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(child)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(params=list(Privilege), ids=lambda privilege: privilege.value)
@@ -233,23 +157,21 @@ def test_a_restarted_container_starts_counting_again(pod: PodSandbox, server: Re
     assert seen.count(("ProbePending", "")) == 2
 
 
-def test_a_container_that_is_not_there_and_a_handler_of_the_future_are_unknown(
-    pod: PodSandbox, server: ReportServer
-) -> None:
-    web = {"name": "web", "containerName": "game", "httpGet": {"port": 80}}
-    server.offer([probe("ghost", "true"), web], "r1")
+def test_a_container_that_is_not_there_is_unknown(pod: PodSandbox, server: ReportServer) -> None:
+    server.offer([probe("ghost", "true")], "r1")
     with agent_process(pod, server) as agent:
         server.wait_for_probe("ghost", status="Unknown", reason="ContainerNotFound")
-        server.wait_for_probe("web", status="Unknown", reason="HandlerNotSupported")
         agent.stop()
 
 
+# With an init of its own it looks as in the node's namespace (hostPID): PID 1 is an ancestor.
+@pytest.mark.parametrize("init", [(), ("sh", "-c", '"$@" & wait', "sh")], ids=["PID 1", "an init"])
 def test_in_a_pid_namespace_of_its_own_the_agent_says_what_to_change(
-    pod: PodSandbox, server: ReportServer
+    pod: PodSandbox, server: ReportServer, init: tuple[str, ...]
 ) -> None:
     pod.start_container("game")
     server.offer([probe("idle", "true")], "r1")
-    alone = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    alone = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *init)
     with agent_process(pod, server, within=alone):
         entry = server.wait_for_probe("idle", reason="NoSharedPidNamespace")
     assert entry["message"] == (
@@ -333,8 +255,9 @@ def test_status_tells_everything_about_a_probe(pod: PodSandbox, server: ReportSe
         status = agent.get("/status")
         assert agent.get("/healthz") == agent.get("/readyz") == {"status": "ok"}
         with pytest.raises(urllib.error.HTTPError) as missing:
-            agent.get("/metrics")
+            agent.get("/nothing")
         missing.value.close()
+        page = agent.get_text("/metrics")
         agent.stop()
     (shown,) = status["probes"]
     (run,) = shown["runs"]
@@ -355,8 +278,12 @@ def test_status_tells_everything_about_a_probe(pod: PodSandbox, server: ReportSe
     )
     assert 0 < shown["nextRunInSeconds"] <= 1.1
     assert shown["container"]["pid"] == container.pid
-    assert status["execBackend"] == "procroot"
+    backend = status["execBackend"]
+    assert (backend["name"], backend["helperRestarts"]) == ("procroot", 0)
+    assert backend["selfTest"]["game"]["passed"] is True
     assert missing.value.code == 404
+    line = 'gamekeeper_agent_probe_verdict{probe="idle",status="True"} 1'
+    assert {line, "gamekeeper_agent_exec_helper_restarts_total 0"} < set(page.splitlines())
 
 
 def test_a_taken_status_port_does_not_stop_probing(pod: PodSandbox, server: ReportServer) -> None:
@@ -390,8 +317,10 @@ def test_a_helper_that_dies_is_replaced_and_the_probes_say_so_meanwhile(
             timeout=15,
         )
         assert "gamekeeper-exec" in pod.processes()
+        restarts = agent.get("/status")["execBackend"]["helperRestarts"]
         exit_code, log = agent.stop()
     assert exit_code == 0
+    assert restarts == 1
     events = [line["event"] for line in log]
     assert "exec helper died" in events
     assert "exec helper started again" in events
@@ -410,13 +339,6 @@ def test_the_end_of_the_agent_ends_the_probes_under_way(
         os.kill(agent.pid, ending)
         agent.entered.wait(timeout=5)
         until(lambda: sorted(pod.processes()) == sorted([*PAUSE, "sleep infinity"]))
-
-
-def until(condition: Any, seconds: float = 5) -> None:
-    """Return when the condition holds; each look at it takes a process, so there is no pause."""
-    deadline = monotonic_seconds() + seconds
-    while not condition():
-        assert monotonic_seconds() < deadline
 
 
 def test_a_wrong_setting_is_one_line_and_exit_code_2() -> None:

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent import status
-from agent.status import StatusServer
+from agent.status import Pages, StatusServer
 from shared.clock import monotonic_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+PAGES = Pages(
+    describe=lambda: {"big": "x" * 5_000_000},
+    measure=lambda: "up 1\n",
+    allows=lambda token: token == "open sesame",
+)
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(10)]
 
@@ -59,7 +65,7 @@ def running() -> Iterator[Running]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with selectors.DefaultSelector() as selector:
-        server = StatusServer(selector, "127.0.0.1", port, lambda: {"big": "x" * 5_000_000})
+        server = StatusServer(selector, "127.0.0.1", port, PAGES)
         yield Running(server, selector, port)
         server.close()
 
@@ -85,15 +91,50 @@ def test_a_large_status_arrives_whole(running: Running) -> None:
     assert len(body) > 5_000_000
 
 
-def test_status_is_for_loopback_callers_only(
-    running: Running, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("header", "status_line"),
+    [
+        ("", "HTTP/1.1 401 Unauthorized"),
+        ("Authorization: Bearer nonsense", "HTTP/1.1 401 Unauthorized"),
+        ("Authorization: Basic open sesame", "HTTP/1.1 401 Unauthorized"),
+        ("Authorization: Bearer ", "HTTP/1.1 401 Unauthorized"),
+        ("X: Authorization: Bearer open sesame", "HTTP/1.1 401 Unauthorized"),
+        ("authorization:bearer open sesame", "HTTP/1.1 200 OK"),
+    ],
+    ids=[
+        "no token",
+        "a wrong one",
+        "another scheme",
+        "an empty one",
+        "another header",
+        "the token",
+    ],
+)
+def test_status_is_for_callers_from_elsewhere_with_the_token_only(
+    running: Running, monkeypatch: pytest.MonkeyPatch, header: str, status_line: str
 ) -> None:
     # A caller from elsewhere would need a second machine: here every caller counts as one.
     monkeypatch.setattr(status, "is_loopback", lambda _host: False)
-    answer = running.ask(b"GET /status HTTP/1.1\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 403 Forbidden")
-    assert b"kubectl port-forward" in answer
-    assert running.ask(b"GET /healthz HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+    answer = running.ask(f"GET /status HTTP/1.1\r\n{header}\r\n\r\n".encode())
+    assert answer.split(b"\r\n", 1)[0].decode() == status_line
+    if "401" in status_line:
+        assert b"WWW-Authenticate: Bearer\r\n" in answer
+        assert b"kubectl port-forward" in answer
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_what_tells_no_secret_needs_no_token(
+    running: Running, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(status, "is_loopback", lambda _host: False)
+    answer = running.ask(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_metrics_are_the_text_that_prometheus_reads(running: Running) -> None:
+    answer = running.ask(b"GET /metrics HTTP/1.1\r\n\r\n")
+    assert b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n" in answer
+    assert answer.endswith(b"\r\n\r\nup 1\n")
 
 
 def test_a_request_without_end_is_cut_off(running: Running) -> None:
@@ -126,6 +167,6 @@ def test_many_silent_callers_do_not_lock_others_out_for_ever(running: Running) -
 def test_a_taken_port_leaves_no_server_and_no_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, selectors.DefaultSelector() as selector:
         port = taken.getsockname()[1]
-        server = StatusServer(selector, "127.0.0.1", port, dict)
+        server = StatusServer(selector, "127.0.0.1", port, PAGES)
         assert (server.deadline(), dict(selector.get_map())) == (None, {})
         server.close()

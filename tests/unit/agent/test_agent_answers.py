@@ -17,7 +17,6 @@ from agent.probes.outcome import Outcome
 from agent.reporting import build_report, encode_report, report_probe
 from agent.sender import Delivery, read_response
 from agent.verdict import Thresholds, advance, begin
-from shared.protocol.paths import MAX_REPORT_BYTES
 from shared.protocol.probes import ExecAction, ProbeSpec
 from shared.protocol.report import Answer, ContainerReport, ProbeReport, Status
 
@@ -169,10 +168,3 @@ def test_a_report_is_the_whole_state_in_the_words_of_the_protocol() -> None:
             }
         ],
     }
-
-
-def test_a_report_that_is_too_large_goes_without_stderr() -> None:
-    noisy = [probe(replace(RUN, stderr="x" * 4096)) for _ in range(64)]
-    body = encode_report(build_report("u", Outbox(1, 0), NOW, "r", ([], noisy)))
-    assert len(body) <= MAX_REPORT_BYTES
-    assert {entry["stderr"] for entry in json.loads(body)["probes"]} == {""}

@@ -78,6 +78,7 @@ def own_process() -> MainProcess:
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     monkeypatch.setattr(containers, "find_main_processes", lambda _uid: {"game": own_process()})
+    monkeypatch.setattr(containers, "is_pid_namespace_shared", lambda: True)
     runner, changes = Runner(), list[None]()
     with selectors.DefaultSelector() as selector:
 
@@ -178,6 +179,32 @@ def test_a_first_run_under_way_survives_another_list_that_keeps_its_probe(played
     played.prober.step(monotonic_seconds() + 1)
     played.prober.replace((web("web"), web("other")), "r2")
     assert [run.cancelled for run in played.runner.runs] == [False]
+
+
+def test_a_failed_self_test_shows_only_where_no_probe_has_said_anything_yet(played: Played) -> None:
+    played.prober.replace((spec("ran"), spec("waits", initial_delay_seconds=3600)), "r1")
+    played.prober.step(monotonic_seconds())
+    played.runner.runs[0].exit(0)
+    refusal = Outcome(Status.UNKNOWN, reason="MissingCapability", message="add it")
+    played.prober.cannot_enter("proxy", refusal)
+    played.prober.cannot_enter("game", refusal)
+    assert verdicts(played.prober) == [
+        ("ran", "True", ""),
+        ("waits", "Unknown", "MissingCapability"),
+    ]
+    assert [probe.state.runs for probe in played.prober.probes] == [1, 0]
+
+
+def test_runs_are_counted_by_their_end_while_the_probe_is_listed(played: Played) -> None:
+    played.prober.replace((spec("a"), spec("b")), "r1")
+    played.prober.step(monotonic_seconds())
+    for run, code in zip(played.runner.runs, (0, 1), strict=True):
+        run.exit(code)
+    played.prober.replace((spec("a", period_seconds=9), spec("c")), "r2")
+    assert {name: counter.by_status for name, counter in played.prober.counters.items()} == {
+        "a": {Status.TRUE: 1, Status.FALSE: 0, Status.UNKNOWN: 0},
+        "c": {Status.TRUE: 0, Status.FALSE: 0, Status.UNKNOWN: 0},
+    }
 
 
 def test_only_a_changed_verdict_is_a_change(played: Played) -> None:
