@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster fmt lint types arch crds constraints check clean bench-apiserver bench-autoscaler bench-intake go-templates kubernetes-types
+.PHONY: help setup demo test unit component conformance cluster fmt lint types arch crds constraints check clean bench-apiserver bench-autoscaler bench-intake go-templates proto kubernetes-types
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-autoscaler: setup ## measure one pass of the autoscaler over 10,000 server
 
 bench-intake: setup ## measure the report intake beside a bare handler
 	$(BIN)/python -m benchmarks.intake
+
+proto: setup ## generate the messages of KEDA's external scaler
+	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. aggregator/keda/pb/externalscaler.proto
 
 kubernetes-types: setup ## write the schemas of the built-in kinds from the installed client
 	$(BIN)/python scripts/kubernetes_types.py > localcluster/apiserver/kubernetes_types.json.new

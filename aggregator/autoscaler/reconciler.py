@@ -337,7 +337,7 @@ def _judge(
     try:
         intent = read_spec(spec, now)
     except InvalidInput as error:
-        return Verdict(inactive=("InvalidSpec", f"{error.field}: {error.message}")), None
+        return Verdict(inactive=("InvalidSpec", error.message)), None
     name = spec.game_server_set_name
     if owner is None:
         return Verdict(able=("SetNotFound", f"there is no GameServerSet {name} here")), None

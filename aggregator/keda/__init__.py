@@ -1,0 +1,1 @@
+"""The KEDA external scaler: answers over gRPC how many servers a set should have."""
