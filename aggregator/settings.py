@@ -147,6 +147,14 @@ class Settings(BaseModel):
     lease_seconds: int = Field(
         default=15, ge=1, le=300, description="after how long a leader that fell silent is replaced"
     )
+    network_isolation: bool = Field(
+        default=True,
+        description="give each set a NetworkPolicy that cuts off servers with networkDisabled",
+    )
+    allocated_disruption_budget: bool = Field(
+        default=False,
+        description="give each set a PodDisruptionBudget that keeps drains from Allocated servers",
+    )
     workers: int = Field(
         default=4, ge=1, le=64, description="objects that each controller reconciles at a time"
     )

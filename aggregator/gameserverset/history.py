@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aggregator.gameserverset.heritage import Heritage, adoption, heritage_of
 from aggregator.gameserverset.revision import (
     Revision,
     Template,
@@ -107,21 +108,26 @@ class RevisionHistory:
         try:
             await self._client.create(CONTROLLERREVISIONS, owner.metadata.namespace, body)
         except AlreadyExists as error:
-            await self._resolve_collision(owner, present)
+            await self._resolve_namesake(owner, present)
             raise Conflict("RevisionExists", f"{body['metadata']['name']} exists") from error
 
-    async def _resolve_collision(self, owner: GameServerSet, present: str) -> None:
-        """Give the template another hash if its name keeps another template.
+    async def _resolve_namesake(self, owner: GameServerSet, present: str) -> None:
+        """Do what lets the next try succeed, now that the revision's name is taken.
 
+        A former set's orphan with this template becomes the set's. One that goes with its former
+        set is waited for. Anything else is a collision of hashes: the template gets another one.
         Source: collisionCount of the Deployment and StatefulSet controllers.
         """
         key = ObjectKey(owner.metadata.namespace, revision_name(owner, present))
         stored = await self._client.get(CONTROLLERREVISIONS, key)
         if stored is None:
             return
-        kept = read_revision(owner, stored)
-        if kept is not None and kept.template == pod_template(owner):
-            return
-        count = (owner.status.collision_count or 0) + 1
-        status = owner.status.model_copy(update={"collision_count": count})
-        await self._sets.write_status(owner, status)
+        heritage = heritage_of(owner, stored)
+        same = (stored.get("data") or {}).get("template") == pod_template(owner)
+        if heritage is Heritage.ORPHANED and same:
+            patch = MergePatch({"metadata": adoption(owner, stored)})
+            await self._client.patch(CONTROLLERREVISIONS, key, patch)
+        elif heritage is not Heritage.GOING and not (heritage is Heritage.OURS and same):
+            count = (owner.status.collision_count or 0) + 1
+            status = owner.status.model_copy(update={"collision_count": count})
+            await self._sets.write_status(owner, status)
