@@ -217,8 +217,8 @@ class Aggregator:
         return plan
 
     def _report_accepted(self, key: ObjectKey, changed: bool) -> None:
-        if changed:
-            self.look_at_server(key)
+        if changed and self._term is not None:
+            self._term.report_changed(key)
 
     def _bundle_changed(self) -> None:
         if self._term is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from aggregator.caches import Caches, set_key
 from aggregator.gameserver.reconciler import GameServerReconciler
 from aggregator.gameserverset.apply import Applier
+from aggregator.gameserverset.companions import CompanionSettings
 from aggregator.gameserverset.pod import wants_agent
 from aggregator.gameserverset.reconciler import GameServerSetReconciler
 from aggregator.kube.controller import Controller
@@ -52,8 +53,12 @@ class Term:
         self._expectations = Expectations()
         self._events = EventRecorder(client)
         self._trust = trust
-        applier = Applier(client, self._events, self._expectations, trust, agent)
-        servers = GameServerReconciler(client, self._events, caches)
+        companions = CompanionSettings(
+            network_isolation=settings.network_isolation,
+            allocated_disruption_budget=settings.allocated_disruption_budget,
+        )
+        applier = Applier(client, self._events, self._expectations, trust, agent, companions)
+        self._reports = servers = GameServerReconciler(client, self._events, caches)
         sets = GameServerSetReconciler(caches, applier, self._expectations)
         self._servers = Controller("gameserver", servers.reconcile, settings.workers)
         self._sets = Controller("gameserverset", sets.reconcile, settings.workers)
@@ -81,6 +86,11 @@ class Term:
 
     def look_at_server(self, key: ObjectKey) -> None:
         """Have a server reconciled."""
+        self._servers.queue.add(key)
+
+    def report_changed(self, key: ObjectKey) -> None:
+        """Have a server reconciled, for what its agent says now."""
+        self._reports.note_report(key)
         self._servers.queue.add(key)
 
     def look_at_set(self, key: ObjectKey | None) -> None:

@@ -110,6 +110,15 @@ def present_fields(server: GameServer) -> dict[Field, FieldValue]:
     return fields
 
 
+def edited_fields(before: GameServer | None, now: GameServer) -> frozenset[Field]:
+    """Return the fields that differ between two versions of one server; none for another object."""
+    if before is None or before.metadata.uid != now.metadata.uid:
+        return frozenset()
+    then, there = present_fields(before), present_fields(now)
+    fields = then.keys() | there.keys()
+    return frozenset(field for field in fields if then.get(field) != there.get(field))
+
+
 def _as_number(priority: int | str) -> int | str:
     """Return a priority as the integer it means; one that means none stays as it is."""
     parsed = parse_priority(priority)

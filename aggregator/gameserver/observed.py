@@ -31,6 +31,7 @@ class Observed:
         around: node and volumes of the pod.
         awaited: without a pod: the set has too few servers, so it may create one of this name.
         alone_for: without a pod: for how long that has been so.
+        at_report: the server as it was when the report came; None when that is not known.
     """
 
     pod: Pod | None
@@ -43,6 +44,7 @@ class Observed:
     around: Surroundings = field(default_factory=Surroundings)
     awaited: bool = True
     alone_for: timedelta | None = None
+    at_report: GameServer | None = None
 
     @property
     def reports(self) -> dict[str, ProbeReport]:

@@ -146,6 +146,7 @@ def _decide(
             present=objects.present_fields(server),
             pod_uid=pod.metadata.uid,
             now=observed.now,
+            edited=objects.edited_fields(observed.at_report, server),
         )
     )
 

@@ -16,6 +16,7 @@ from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
 from aggregator.kube.resources import GAMESERVERS
 from shared.clock import monotonic_seconds, utc_now
+from shared.errors import AppError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,18 +44,45 @@ class GameServerReconciler:
         self._own_writes = OwnWrites()
         self._remembered_at: dict[ObjectKey, datetime] = {}
         self._alone_since: dict[ObjectKey, float] = {}
+        self._at_report: dict[ObjectKey, GameServer] = {}
+
+    def note_report(self, key: ObjectKey) -> None:
+        """Remember how a server looks now that its agent has said something new.
+
+        What somebody sets from here on, before that could be acted on, is later and stays. A report
+        that comes while one waits changes nothing: the edit may lie between the two.
+        """
+        server = self._caches.servers.get(key)
+        if server is None:
+            return
+        version = server.metadata.resource_version
+        if not self._own_writes.is_stale(key, version, monotonic_seconds()):
+            self._at_report.setdefault(key, server)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one server closer; `key` is that of the pod and of the GameServer."""
-        observed = self._observe(key)
+        at_report = self._at_report.pop(key, None)
+        try:
+            result = await self._reconcile(key, at_report)
+        except AppError:
+            self._keep(key, at_report)
+            raise
+        return result
+
+    def _keep(self, key: ObjectKey, at_report: GameServer | None) -> None:
+        """Go on waiting with the report of a run that did not get to act on it."""
+        if at_report is not None:
+            self._at_report[key] = at_report
+
+    async def _reconcile(self, key: ObjectKey, at_report: GameServer | None) -> Result:
+        observed = self._observe(key, at_report)
         server = observed.server
         if observed.pod is None and server is None:
-            self._remembered_at.pop(key, None)
-            self._alone_since.pop(key, None)
-            self._own_writes.forget(key)
+            self._forget(key)
             return Result()
         if await self._is_stale(key, server):
             # The event that shows our own last write adds the key again.
+            self._keep(key, at_report)
             return Result()
         decision = plan(observed)
         uid = server.metadata.uid if server is not None else ""
@@ -70,6 +98,11 @@ class GameServerReconciler:
             min((wait for wait in waits if wait is not None), default=None),
             tuple(describe(operation) for operation in decision.operations),
         )
+
+    def _forget(self, key: ObjectKey) -> None:
+        self._remembered_at.pop(key, None)
+        self._alone_since.pop(key, None)
+        self._own_writes.forget(key)
 
     async def _is_stale(self, key: ObjectKey, server: GameServer | None) -> bool:
         """Tell whether the cache does not show our own last write yet.
@@ -98,7 +131,7 @@ class GameServerReconciler:
             return False
         return self._caches.ledger.is_lost(pod.metadata.uid, monotonic_seconds())
 
-    def _observe(self, key: ObjectKey) -> Observed:
+    def _observe(self, key: ObjectKey, at_report: GameServer | None) -> Observed:
         caches = self._caches
         pod, server = caches.pods.get(key), caches.servers.get(key)
         accepted = caches.ledger.get(pod.metadata.uid) if pod is not None else None
@@ -114,6 +147,7 @@ class GameServerReconciler:
             around=surroundings_of(pod, caches) if pod is not None else Surroundings(),
             awaited=pod is None and owner is not None and has_too_few(owner, caches),
             alone_for=self._alone_for(key, pod),
+            at_report=at_report,
         )
 
     def _owner(self, pod: Pod | None, server: GameServer | None) -> GameServerSet | None:

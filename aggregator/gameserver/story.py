@@ -25,6 +25,7 @@ _TOLD = (names.CONDITION_NODE_NORMAL, names.CONDITION_VOLUME_NORMAL)
 # Outcomes that a person may wonder about; that a value is there already is none.
 _WITHHELD = {
     Outcome.KILL_STAYS: "Kill is final",
+    Outcome.EDITED: "somebody set it after the report",
     Outcome.NOT_OURS: "a first None clears only what a service quality has written",
 }
 

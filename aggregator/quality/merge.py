@@ -34,6 +34,7 @@ class Outcome(StrEnum):
     UNCHANGED = "Unchanged"  # they asked for it before: a person's edit stays
     PRESENT = "Present"  # the object has the value already
     KILL_STAYS = "KillStays"  # opsState Kill is never overwritten
+    EDITED = "Edited"  # somebody set it after the report: what people say later counts
     NOT_OURS = "NotOurs"  # a first None does not replace an opsState that we did not write
 
 
@@ -48,6 +49,7 @@ class Situation:
         present: the value of each field that the GameServer has now.
         pod_uid: the pod that the verdicts speak of.
         now: for executedAt.
+        edited: fields that have changed since the verdicts were reported, by whomever.
     """
 
     qualities: Sequence[ServiceQuality]
@@ -56,6 +58,7 @@ class Situation:
     present: Mapping[Field, FieldValue]
     pod_uid: str
     now: datetime
+    edited: frozenset[Field] = frozenset()
 
     def record_of(self, quality: ServiceQuality) -> Record | None:
         """Return the last acted-on verdict for this very pod; one of another pod is void."""
@@ -197,6 +200,8 @@ def _outcome(
     present = situation.present.get(name)
     if present == wish.value:
         return Outcome.PRESENT
+    if name in situation.edited and not _is_ours(name, present, situation):
+        return Outcome.EDITED
     if name != OPS_STATE:
         return Outcome.WRITTEN
     if present == names.OPS_STATE_KILL:
