@@ -31,26 +31,33 @@ _WITHHELD = {
 
 
 def action_events(server: GameServer, effects: Effects) -> tuple[Event, ...]:
-    """Say what each quality changed, and what it could not."""
+    """Say what each quality changed, and what it could not: one event each, or they drown."""
     present = objects.present_fields(server)
     changes: dict[str, list[str]] = {}
     for field, value in effects.writes.items():
         change = f"{'.'.join(field)} {present.get(field, 'unset')} -> {value}"
         changes.setdefault(effects.wishes[field].quality, []).append(change)
+    executed = {each.name: each for each in effects.executed}
     # An edge of one quality may let through what another has been asking for.
-    events = [
-        Event("Normal", names.REASON_SERVICE_QUALITY_ACTION, f"{_head(name, effects)}: {told}")
-        for name, each in changes.items()
-        if (told := ", ".join(each))
-    ]
-    for executed in effects.executed:
-        head = _head(executed.name, effects)
-        for field, reason in executed.skipped:
-            message = f"{head}: {'.'.join(field)} is left alone: {reason}"
-            events.append(Event("Warning", names.REASON_FIELD_SKIPPED, message))
-        for field, reason in _withheld(executed.name, effects):
-            message = f"{head}: {'.'.join(field)} stays {present.get(field)}: {reason}"
-            events.append(Event("Normal", names.REASON_FIELD_SKIPPED, message))
+    events = []
+    for name in dict.fromkeys((*changes, *executed)):
+        skipped = executed[name].skipped if name in executed else ()
+        refused = [f"{'.'.join(field)} is left alone: {reason}" for field, reason in skipped]
+        withheld = [
+            f"{'.'.join(field)} stays {present.get(field)}: {reason}"
+            for field, reason in _withheld(name, effects)
+            if name in executed
+        ]
+        parts = [", ".join(changes[name])] if name in changes else []
+        parts += [*refused, *withheld]
+        if parts:
+            reason = (
+                names.REASON_SERVICE_QUALITY_ACTION
+                if name in changes
+                else names.REASON_FIELD_SKIPPED
+            )
+            message = f"{_head(name, effects)}: {'; '.join(parts)}"
+            events.append(Event("Warning" if refused else "Normal", reason, message))
     return tuple(events)
 
 

@@ -340,11 +340,11 @@ def test_a_field_that_cannot_be_written_is_a_warning_that_names_it():
     settled = settle(observed(owner=game_server_set(qualities=(bad,))))
     (patch, *_) = plan(replace(settled, report=report(probe_report()))).operations
     assert patch.events == (
-        Event("Normal", "ServiceQualityAction", "healthy=True(empty): labels.a unset -> 1"),
         Event(
             "Warning",
-            "ServiceQualityFieldSkipped",
-            "healthy=True(empty): opsState is left alone: 'not legal' is no legal label value: "
+            "ServiceQualityAction",
+            "healthy=True(empty): labels.a unset -> 1; opsState is left alone: "
+            "'not legal' is no legal label value: "
             "use at most 63 letters, digits, - _ and . with a letter or digit at both ends",
         ),
     )
