@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_crds(commands)
     _add_explain(commands)
     _add_status(commands)
+    _add_probe(commands)
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     return parser
@@ -160,6 +161,44 @@ def _kind(text: str) -> str:
     return text
 
 
+def _add_probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    probe = commands.add_parser(
+        "probe",
+        help="run one service quality here, once",
+        description="Runs the probe of one service quality on this machine, with the agent's own "
+        "code, and tells which actions its result would match. Nothing is written anywhere. Exit "
+        "code 0 for True, 1 for False, 2 for Unknown or bad input.",
+        epilog="example: gamekeeper probe -f set.yaml --name idle",
+    )
+    probe.add_argument(
+        "-f",
+        "--file",
+        action="append",
+        type=Path,
+        required=True,
+        help="manifest with the GameServerSet; repeatable",
+    )
+    probe.add_argument("--name", required=True, help="name of the service quality")
+    probe.add_argument(
+        "-c", "--container", help="container of the template to probe instead of containerName"
+    )
+    probe.add_argument(
+        "--pid",
+        type=int,
+        help="run the command as this process would: its root, folder, user and environment "
+        "(default: this machine, as you are)",
+    )
+    probe.add_argument(
+        "--address",
+        default="127.0.0.1",
+        help="where http, tcp and grpc probes go that name no host (default: 127.0.0.1)",
+    )
+    probe.add_argument(
+        "-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table"
+    )
+    probe.set_defaults(run=_probe)
+
+
 def _port(text: str) -> int:
     value = int(text)
     if not 0 <= value <= 65_535:
@@ -224,6 +263,15 @@ def _status_options(options: argparse.Namespace) -> StatusOptions:
         kubeconfig=options.kubeconfig,
         namespace=options.namespace,
     )
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from cli.probe import ProbeOptions, run_probe
+
+    chosen = ProbeOptions(
+        options.file, options.name, options.container, options.pid, options.address
+    )
+    return run_probe(chosen, options.output)
 
 
 def _version(_options: argparse.Namespace) -> int:

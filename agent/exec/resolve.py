@@ -48,6 +48,12 @@ def find_main_processes(pod_uid: str) -> dict[str, MainProcess]:
     return found
 
 
+def read_process(pid: int) -> MainProcess | None:
+    """Return the identity of a process, None when there is none."""
+    stat = _read_stat(pid)
+    return None if stat is None else MainProcess(starttime=stat[2], pid=pid)
+
+
 def is_running(process: MainProcess) -> bool:
     """Return whether this very process still runs (a zombie does not)."""
     stat = _read_stat(process.pid)

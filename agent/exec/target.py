@@ -72,12 +72,17 @@ class Credentials:
 
 
 class _View:
-    """The open doors of a container: directories as O_PATH descriptors, and the environment."""
+    """The open doors of a container: directories as O_PATH descriptors, and the environment.
 
-    __slots__ = ("cwd", "environment", "root")
+    Attributes:
+        mounts: inode of its mount namespace.
+    """
+
+    __slots__ = ("cwd", "environment", "mounts", "root")
 
     def __init__(self, process: int) -> None:
         flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        self.mounts = os.stat("ns/mnt", dir_fd=process).st_ino
         self.root = os.open("root", flags, dir_fd=process)
         self.cwd = os.open("cwd", flags, dir_fd=process)
         # The file is readable for the target's uid only: under other ids it would be lost silently.
@@ -102,11 +107,12 @@ def enter(pid: int, starttime: int) -> dict[bytes, bytes]:
         view = _open_view(process, own, target)
     except (FileNotFoundError, ProcessLookupError):
         raise _not_running(pid) from None
-    os.fchdir(view.root)
-    try:
-        os.chroot(".")
-    except PermissionError:
-        raise _missing_capability("SYS_CHROOT") from None
+    if not _is_own_root(view):
+        os.fchdir(view.root)
+        try:
+            os.chroot(".")
+        except PermissionError:
+            raise _missing_capability("SYS_CHROOT") from None
     # Under the target's ids first, then ours, then with its groups: a runtime also enters the
     # working directory as root when the user itself may not.
     inside = _change_directory(view.cwd)
@@ -154,6 +160,16 @@ def _open_view(process: int, own: Credentials, target: Credentials) -> _View:
         return _View(process)
     except PermissionError:
         raise _access_refusal(own, target, switched=switched) from None
+
+
+def _is_own_root(view: _View) -> bool:
+    """Tell whether the target sees the files that we see: then nothing has to be changed.
+
+    So it is for a process of this machine (`gamekeeper probe`), never for another container.
+    """
+    root, own = os.stat(view.root), os.stat("/")
+    is_same_directory = (root.st_dev, root.st_ino) == (own.st_dev, own.st_ino)
+    return is_same_directory and view.mounts == os.stat("/proc/self/ns/mnt").st_ino
 
 
 def _access_refusal(own: Credentials, target: Credentials, *, switched: bool) -> EntryRefusedError:
