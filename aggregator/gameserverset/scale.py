@@ -121,12 +121,12 @@ class ScalePlan:
 
 @dataclass(slots=True)
 class _Sorted:
-    """The servers by what becomes of them."""
+    """The servers by what becomes of them; terminating ones only where they are claimed."""
 
     wanted: list[Server] = field(default_factory=list)
+    claimed: list[Server] = field(default_factory=list)
     killed: list[Server] = field(default_factory=list)
     condemned: list[Server] = field(default_factory=list)
-    claimed: list[Server] = field(default_factory=list)
 
 
 def plan_scale(
@@ -144,16 +144,16 @@ def plan_scale(
     found = _sort(servers, reserved)
     kills = len(found.killed) + sum(
         server.claimed in LOWERS_REPLICAS and server.pod_uid not in rules.accounted
-        for server in servers
+        for server in found.claimed
     )
     target = lowered(replicas, len(found.wanted), kills)
     excess = len(found.wanted) - target
-    chosen = victims([s for s in found.wanted if not _is_protected(s, rules)], excess)
+    chosen = _choose_victims(found.wanted, excess, rules)
     claims = [Claim(server, "Kill") for server in sorted(found.killed, key=_by_id)]
     claims += [Claim(server, "Reserved") for server in sorted(found.condemned, key=_by_id)]
     claims += [Claim(server, "ScaleDown") for server in chosen]
 
-    due = _due(servers, claims, rules)
+    due = _due(found.claimed, claims, rules)
     accounting = plan_accounting(
         due, replicas, len(found.wanted), MAX_ACCOUNTED - len(rules.accounted), rules.strategy
     )
@@ -167,7 +167,8 @@ def plan_scale(
     deletions = [
         server
         for server in found.claimed
-        if not server.held
+        if not server.terminating
+        and not server.held
         and server.pod_uid not in released
         and (server.pod_uid in known or not needs_accounting(server.claimed, rules.strategy))
     ]
@@ -183,10 +184,10 @@ def plan_scale(
 def _sort(servers: Sequence[Server], reserved: IdSet) -> _Sorted:
     found = _Sorted()
     for server in servers:
-        if server.terminating:
-            continue
         if server.claimed is not None:
             found.claimed.append(server)
+        elif server.terminating:
+            continue
         elif server.ops_state == names.OPS_STATE_KILL:
             found.killed.append(server)
         elif server.id in reserved:
@@ -196,17 +197,21 @@ def _sort(servers: Sequence[Server], reserved: IdSet) -> _Sorted:
     return found
 
 
-def _is_protected(server: Server, rules: ScaleRules) -> bool:
-    return rules.protects_allocated and server.ops_state == names.OPS_STATE_ALLOCATED
+def _choose_victims(wanted: Sequence[Server], excess: int, rules: ScaleRules) -> list[Server]:
+    if excess <= 0:
+        return []
+    if rules.protects_allocated:
+        wanted = [each for each in wanted if each.ops_state != names.OPS_STATE_ALLOCATED]
+    return victims(wanted, excess)
 
 
 def _due(
-    servers: Sequence[Server], claims: Sequence[Claim], rules: ScaleRules
+    claimed: Sequence[Server], claims: Sequence[Claim], rules: ScaleRules
 ) -> list[tuple[Server, DeletionReason]]:
     """Return the claims, those of this plan included, that the spec does not count yet."""
     due = [
         (server, server.claimed)
-        for server in servers
+        for server in claimed
         if server.claimed is not None and server.pod_uid not in rules.accounted
     ]
     due += [(claim.server, claim.reason) for claim in claims]
@@ -221,10 +226,10 @@ def _plan_missing(
     rules: ScaleRules,
 ) -> ScalePlan:
     """Return what to do about the ids that are missing."""
+    if target <= len(wanted):
+        return ScalePlan()
     kept = {server.id for server in wanted}
     missing = unusable.smallest_outside(min(target - len(wanted), MAX_MISSING), kept)
-    if not missing:
-        return ScalePlan()
     present = {server.id: server for server in servers}
     releases, creations, waiting_for, taken = [], [], [], []
     for id_ in missing:

@@ -53,7 +53,7 @@ def plan_status(
             "updated_ready_replicas": sum(server.revision == revision for server in ready),
             "maintaining_replicas": states[names.OPS_STATE_MAINTAINING],
             "wait_to_be_deleted_replicas": states[names.OPS_STATE_WAIT_TO_BE_DELETED],
-            "pre_delete_replicas": sum(server.pre_deleting for server in live),
+            "pre_delete_replicas": sum(server.pre_deleting for server in live if server.held),
             "none_replicas": states[names.OPS_STATE_NONE],
             "allocated_replicas": states[names.OPS_STATE_ALLOCATED],
             "kill_replicas": states[names.OPS_STATE_KILL],

@@ -129,7 +129,9 @@ def plan_updates(
         now: for the grace period.
     """
     outdated = [server for server in servers if server.revision != rules.revision]
-    chosen = _choose(servers, outdated, replicas, rules, now) if rules.rolls else _Chosen()
+    chosen = _Chosen()
+    if outdated and rules.rolls:
+        chosen = _choose(servers, outdated, replicas, rules, now)
     steps = dict(chosen.steps)
     for server in servers:
         if server.update is None and server.asked_images == server.given_images:
