@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import structlog
+from aiohttp.http_exceptions import HttpProcessingError
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -52,3 +53,15 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(level.upper())
     # One line for each request would drown the lines that say something.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    # The same filter again is none: it is added once.
+    logging.getLogger("aiohttp.server").addFilter(_is_not_the_senders_fault)
+
+
+def _is_not_the_senders_fault(record: logging.LogRecord) -> bool:
+    """Drop what aiohttp logs, as an error, of a request that is no HTTP.
+
+    It was answered with 400, anybody can send it, and the line would show its bytes: a token may be
+    among them.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import structlog
+from aiohttp.http_exceptions import BadHttpMessage
 
 from aggregator import log_keys
 from aggregator.logs import LEVELS, configure_logs
@@ -61,3 +62,23 @@ def test_every_level_of_the_settings_can_be_configured(level: str, stream: io.St
 def test_there_are_at_most_25_keys_and_each_is_there_once() -> None:
     keys = [value for name, value in vars(log_keys).items() if name.isupper()]
     assert len(keys) == len(set(keys)) <= 25
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        pytest.param(BadHttpMessage("Bearer secret"), False, id="a request that is no HTTP"),
+        pytest.param(ValueError("a bug"), True, id="a bug in a handler"),
+    ],
+)
+def test_bytes_that_are_no_http_reach_no_log(
+    stream: io.StringIO, error: Exception, logged: bool
+) -> None:
+    for _ in range(2):
+        configure_logs("info", stream)
+    try:
+        raise error
+    except (BadHttpMessage, ValueError):
+        logging.getLogger("aiohttp.server").exception("Error handling request")
+    assert ("Error handling request" in stream.getvalue()) is logged
+    assert "secret" not in stream.getvalue()
