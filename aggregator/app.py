@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from aggregator.kube.transport import KubeClient
     from aggregator.pods import Pod
     from aggregator.settings import Settings
+    from shared.api.autoscaler import GameServerSetAutoscaler
     from shared.api.gameserver import GameServer
     from shared.api.gameserverset import GameServerSet
     from shared.protocol.probes import ProbeList
@@ -191,6 +192,15 @@ class Aggregator:
             self._caches.ledger.expect(new.metadata.uid, monotonic_seconds())
         if self._term is not None:
             self._term.pod_changed(item, gone=new is None)
+
+    def autoscaler_changed(
+        self, old: GameServerSetAutoscaler | None, new: GameServerSetAutoscaler | None
+    ) -> None:
+        """Have an autoscaler reconciled."""
+        item = new or old
+        if item is not None and self._term is not None:
+            key = ObjectKey(item.metadata.namespace, item.metadata.name)
+            self._term.autoscaling.look_at(key)
 
     def look_at_server(self, key: ObjectKey) -> None:
         """Have a server reconciled."""

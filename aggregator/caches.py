@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from aggregator.infrastructure import Claim, Node, Volume
     from aggregator.ledger import Ledger
+    from shared.api.autoscaler import GameServerSetAutoscaler
     from shared.api.gameserver import GameServer
     from shared.api.gameserverset import GameServerSet
 
@@ -55,6 +56,14 @@ def _pods() -> Store[Pod]:
     return Store(indexers)
 
 
+def _index_target(autoscaler: GameServerSetAutoscaler) -> list[Hashable]:
+    return [ObjectKey(autoscaler.metadata.namespace, autoscaler.spec.game_server_set_name)]
+
+
+def _autoscalers() -> Store[GameServerSetAutoscaler]:
+    return Store({_SET: _index_target})
+
+
 @dataclass(frozen=True, slots=True)
 class Caches:
     """The stores and the ledger of one aggregator.
@@ -68,6 +77,7 @@ class Caches:
     sets: Store[GameServerSet] = field(default_factory=Store)
     servers: Store[GameServer] = field(default_factory=Store)
     pods: Store[Pod] = field(default_factory=_pods)
+    autoscalers: Store[GameServerSetAutoscaler] = field(default_factory=_autoscalers)
     nodes: Store[Node] = field(default_factory=Store)
     claims: Store[Claim] = field(default_factory=Store)
     volumes: Store[Volume] = field(default_factory=Store)
@@ -80,6 +90,18 @@ class Caches:
         if owner is None or owner.metadata.uid != pod.controller_uid:
             return None
         return owner
+
+    def pairs_of(self, owner: GameServerSet) -> list[tuple[Pod, GameServer | None]]:
+        """Return the pods that a set controls, each with the GameServer of its name."""
+        return [
+            (pod, self.servers.get(ObjectKey(pod.metadata.namespace, pod.metadata.name)))
+            for pod in self.pods_of(owner)
+        ]
+
+    def autoscalers_of(self, key: ObjectKey) -> list[ObjectKey]:
+        """Return the keys of the autoscalers of a set."""
+        found = self.autoscalers.by_index(_SET, key)
+        return [ObjectKey(key.namespace, each.metadata.name) for each in found]
 
     def pods_of(self, owner: GameServerSet) -> list[Pod]:
         """Return the pods that a set controls, terminating ones included."""

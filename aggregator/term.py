@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from aggregator.autoscaler.autoscaling import Autoscaling
 from aggregator.caches import Caches, set_key
 from aggregator.gameserver.reconciler import GameServerReconciler
 from aggregator.gameserverset.apply import Applier
@@ -39,6 +40,9 @@ class Term:
         caches: what the controllers read.
         agent: what the agents of all sets have in common.
         trust: whom they trust.
+
+    Attributes:
+        autoscaling: of this term.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Term:
         sets = GameServerSetReconciler(caches, applier, self._expectations)
         self._servers = Controller("gameserver", servers.reconcile, settings.workers)
         self._sets = Controller("gameserverset", sets.reconcile, settings.workers)
+        self.autoscaling = Autoscaling(client, self._events, caches, settings.workers)
 
     async def run(self) -> None:
         """Reconcile everything, then whatever changes, until cancelled."""
@@ -72,6 +77,7 @@ class Term:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._events.run(), name="events")
             tasks.create_task(self._trust.keep(self._namespaces), name="trust bundle")
+            tasks.create_task(self.autoscaling.run(), name="autoscaling")
             for controller in (self._servers, self._sets):
                 tasks.create_task(controller.run(), name=controller.name)
 
@@ -81,7 +87,7 @@ class Term:
 
     def figures(self) -> list[tuple[str, int, Mapping[str, int]]]:
         """Return name, keys that wait and outcomes so far of each controller, for metrics."""
-        controllers = (self._servers, self._sets)
+        controllers = (self._servers, self._sets, *self.autoscaling.controllers)
         return [(each.name, len(each.queue), each.outcomes) for each in controllers]
 
     def look_at_server(self, key: ObjectKey) -> None:
@@ -97,6 +103,7 @@ class Term:
         """Have a set reconciled; None is none."""
         if key is not None:
             self._sets.queue.add(key)
+            self.autoscaling.look_at_set(key)
 
     def pod_changed(self, pod: Pod, *, gone: bool) -> None:
         """Note what the cache shows of a pod now, and have it and its set reconciled."""
@@ -109,7 +116,7 @@ class Term:
             self._expectations.observed_creation(owner, key.name)
         if gone or pod.terminating:
             self._expectations.observed_deletion(owner, pod.metadata.uid)
-        self._sets.queue.add(owner)
+        self.look_at_set(owner)
 
     def _namespaces(self) -> set[str]:
         """Return the namespaces whose pods have agents."""

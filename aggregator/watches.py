@@ -1,8 +1,8 @@
 """Which resources are followed, and who is told of their changes. Not pure.
 
-Sets, servers and pods are what we decide on: without them nothing begins. Nodes, claims and volumes
-are for conditions only: they are followed where the rights allow it, and claims and volumes not
-before a pod has any.
+Sets, servers and pods are what we decide on: without them nothing begins. Autoscalers are followed
+where their definition is installed. Nodes, claims and volumes are for conditions only: they are
+followed where the rights allow it, and claims and volumes not before a pod has any.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from aggregator.infrastructure import (
 )
 from aggregator.kube.reflector import Pace, Reflector
 from aggregator.kube.resources import (
+    AUTOSCALERS,
     GAMESERVERS,
     GAMESERVERSETS,
     NODES,
@@ -30,6 +31,7 @@ from aggregator.kube.resources import (
 )
 from aggregator.kube.transport import Selection
 from aggregator.pods import Pod, decode_our_pod
+from shared.api.autoscaler import GameServerSetAutoscaler
 from shared.api.gameserver import GameServer
 from shared.api.gameserverset import GameServerSet
 from shared.backoff import Backoff
@@ -57,6 +59,11 @@ class Listener(Protocol):
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         """Note a pod of ours."""
+
+    def autoscaler_changed(
+        self, old: GameServerSetAutoscaler | None, new: GameServerSetAutoscaler | None
+    ) -> None:
+        """Note an autoscaler."""
 
     def look_at_server(self, key: ObjectKey) -> None:
         """Something around this server has changed."""
@@ -101,6 +108,14 @@ class Watches:
                 client, Selection(PODS, namespace), caches.pods, decode_our_pod, self._pod_changed
             ),
         }
+        self._autoscalers = Reflector(
+            client,
+            Selection(AUTOSCALERS, namespace),
+            caches.autoscalers,
+            GameServerSetAutoscaler.model_validate_json,
+            listener.autoscaler_changed,
+            _PATIENT,
+        )
         self._nodes = Reflector(
             client, Selection(NODES), caches.nodes, decode_node, self._node_changed, _PATIENT
         )
@@ -126,6 +141,7 @@ class Watches:
         async with asyncio.TaskGroup() as tasks:
             for name, reflector in self.required.items():
                 tasks.create_task(reflector.run(), name=f"reflect {name}")
+            tasks.create_task(self._autoscalers.run(), name="reflect autoscalers")
             tasks.create_task(self._nodes.run(), name="reflect nodes")
             tasks.create_task(self._note_readable(NODES.plural, self._nodes))
             tasks.create_task(self._follow_volumes(), name="reflect volumes")
@@ -134,7 +150,7 @@ class Watches:
         """Return when the caches are whole, those we can do without only if that is soon."""
         for reflector in self.required.values():
             await reflector.synced.wait()
-        optional: list[Reflector[Any]] = [self._nodes]
+        optional: list[Reflector[Any]] = [self._autoscalers, self._nodes]
         if self._mounts_claims.is_set():
             optional += [self._claims, self._volumes]
         try:

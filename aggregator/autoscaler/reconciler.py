@@ -193,13 +193,7 @@ class AutoscalerReconciler:
         state: _State,
         now: datetime,
     ) -> _Pass:
-        pairs = {
-            pod.metadata.uid: (
-                pod,
-                self._caches.servers.get(ObjectKey(pod.metadata.namespace, pod.metadata.name)),
-            )
-            for pod in self._caches.pods_of(owner)
-        }
+        pairs = {pair[0].metadata.uid: pair for pair in self._caches.pairs_of(owner)}
         self._see_replicas(owner, pairs, state, now)
         scheduled = schedule(intent.policy, intent.windows, now)
         policy = scheduled.policy
