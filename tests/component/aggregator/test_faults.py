@@ -2,133 +2,36 @@
 
 import asyncio
 import json
-import socket
-import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import aiohttp
 import pytest
 
 from aggregator.app import Aggregator
 from aggregator.kube import patch
-from aggregator.kube.client import HttpKubeClient, open_kube_client
+from aggregator.kube.client import open_kube_client
 from aggregator.kube.reflector import Pace, Reflector
-from aggregator.kube.resources import (
-    CONFIGMAPS,
-    GAMESERVERS,
-    GAMESERVERSETS,
-    PODS,
-    ObjectKey,
-    Resource,
-)
+from aggregator.kube.resources import CONFIGMAPS, GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
 from aggregator.kube.store import Store
 from aggregator.kube.transport import Json, Selection
-from aggregator.ledger import Accepted
-from aggregator.settings import read_settings
 from shared.backoff import Backoff
-from shared.clock import monotonic_seconds, utc_now
-from tests.support.apiserver import RunningApiServer, start_apiserver
 from tests.support.builders import probe_report, report
+from tests.support.faulty import Faulty, aggregating, deliver, until
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(40)]
 
-CRDS = Path(__file__).parents[3] / "charts" / "gamekeeper" / "crds"
-NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-# The faults strike this user only, never the test that looks on.
-AGGREGATOR_TOKEN, AGGREGATOR = "aggregator-token", "aggregator"
-SETTLE_SECONDS = 15.0
 QUICK = Pace(Backoff(base_seconds=0.02, cap_seconds=0.2))
 
 
-@pytest.fixture(scope="module")
-def faulty_apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApiServer]:
-    """A server with the control endpoint, and a user for what is tested."""
-    users = {AGGREGATOR_TOKEN: {"username": AGGREGATOR, "groups": []}}
-    directory = tmp_path_factory.mktemp("faulty")
-    server = start_apiserver(directory, sorted(CRDS.glob("*.yaml")), users, ["--control"])
-    text = server.kubeconfig.read_text().replace(server.token, AGGREGATOR_TOKEN)
-    (directory / AGGREGATOR).write_text(text)
-    yield server
-    assert server.stop() == 0
-
-
-@dataclass(frozen=True)
-class Faulty:
-    """One namespace of the server.
-
-    Attributes:
-        kube: the client of the test, which meets no faults.
-        kubeconfig: of the client that does.
-        namespace: of the test.
-    """
-
-    server: RunningApiServer
-    session: aiohttp.ClientSession
-    kube: HttpKubeClient
-    kubeconfig: str
-    namespace: str
-
-    async def order(self, action: str, **rule: Any) -> int:
-        """Put a fault in force and return its number."""
-        body = {"action": action, "user": AGGREGATOR, "namespace": self.namespace, **rule}
-        async with self.session.post("/control/faults", json=body) as answer:
-            assert answer.status == 201, await answer.text()
-            return int((await answer.json())["id"])
-
-    async def end(self, rule: int) -> None:
-        """Take a fault out of force."""
-        async with self.session.delete(f"/control/faults/{rule}") as answer:
-            assert answer.status == 200
-
-    async def hits(self) -> list[int]:
-        """Return how often each fault struck."""
-        async with self.session.get("/control/faults") as answer:
-            return [fault["hits"] for fault in (await answer.json())["faults"]]
-
-    async def all(self, resource: Resource) -> list[Json]:
-        """Return what is stored."""
-        return [json.loads(raw) for raw in (await self.kube.list(resource, self.namespace)).items]
-
-    async def names(self, resource: Resource) -> list[str]:
-        """Return the names of what is stored."""
-        return sorted(item["metadata"]["name"] for item in await self.all(resource))
-
-
-@pytest.fixture
-async def faulty(faulty_apiserver: RunningApiServer) -> AsyncIterator[Faulty]:
-    """A namespace of its own; no rule outlives the test."""
-    context = ssl.create_default_context(cafile=str(faulty_apiserver.ca_file))
-    headers = {"Authorization": f"Bearer {faulty_apiserver.token}"}
-    connector = aiohttp.TCPConnector(ssl=context)
+@asynccontextmanager
+async def running(faulty: Faulty) -> AsyncIterator[Aggregator]:
+    """Give a running aggregator of the namespace."""
     async with (
-        aiohttp.ClientSession(
-            faulty_apiserver.url, headers=headers, connector=connector
-        ) as session,
-        open_kube_client(str(faulty_apiserver.kubeconfig)) as kube,
+        open_kube_client(faulty.kubeconfig) as client,
+        aggregating(faulty, client) as aggregator,
     ):
-        namespace = f"test-{uuid4().hex[:8]}"
-        await kube.create(NAMESPACES, "", {"metadata": {"name": namespace}})
-        kubeconfig = str(faulty_apiserver.kubeconfig.with_name(AGGREGATOR))
-        yield Faulty(faulty_apiserver, session, kube, kubeconfig, namespace)
-        async with session.delete("/control/faults") as answer:
-            assert answer.status == 200
-
-
-async def until(condition: Any, wanted: Any) -> None:
-    """Return once `await condition()` equals `wanted`; say what it was if it never does."""
-    seen = await condition()
-    try:
-        async with asyncio.timeout(SETTLE_SECONDS):
-            while seen != wanted:
-                await asyncio.sleep(0.02)
-                seen = await condition()
-    except TimeoutError:
-        pytest.fail(f"{seen} instead of {wanted}")
+        yield aggregator
 
 
 # -- the reflector ---------------------------------------------------------------------------
@@ -225,31 +128,6 @@ async def test_the_reflector_catches_up_after_stale_reads(faulty: Faulty) -> Non
 # -- the whole aggregator --------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def aggregating(faulty: Faulty) -> AsyncIterator[Aggregator]:
-    """Give a running aggregator of the namespace."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = read_settings(
-        {
-            "GAMEKEEPER_NAMESPACE": faulty.namespace,
-            "GAMEKEEPER_AGENT_IMAGE": "agent:1",
-            "GAMEKEEPER_REPORT_URLS": f"http://127.0.0.1:{port}",
-            "GAMEKEEPER_REPORT_ADDRESS": "127.0.0.1",
-            "GAMEKEEPER_REPORT_PORT": str(port),
-            "GAMEKEEPER_HEALTH_ADDRESS": "127.0.0.1",
-            "GAMEKEEPER_HEALTH_PORT": "0",
-        }
-    )
-    stop = asyncio.Event()
-    async with open_kube_client(faulty.kubeconfig) as client, asyncio.TaskGroup() as group:
-        aggregator = Aggregator(settings, client)
-        group.create_task(aggregator.run(stop))
-        yield aggregator
-        stop.set()
-
-
 def game_server_set(replicas: int, **spec: Any) -> Json:
     container = {"name": "game", "image": "game:1"}
     template = {"spec": {"containers": [container], "terminationGracePeriodSeconds": 0}}
@@ -293,7 +171,7 @@ WRITE_FAULTS = [
 async def test_a_set_gets_each_of_its_servers_once(faulty: Faulty, action: str) -> None:
     for resource in ("pods", "gameservers"):
         await faulty.order(action, verb="create", resource=resource, count=2)
-    async with pod_events(faulty) as seen, aggregating(faulty):
+    async with pod_events(faulty) as seen, running(faulty):
         await faulty.kube.create(GAMESERVERSETS, faulty.namespace, game_server_set(3))
         await until(lambda: faulty.names(GAMESERVERS), THREE)
         assert await faulty.names(PODS) == THREE
@@ -313,7 +191,7 @@ async def scale(faulty: Faulty, replicas: int) -> None:
 
 @pytest.mark.parametrize("action", WRITE_FAULTS)
 async def test_a_scale_down_takes_its_victims_and_nobody_else(faulty: Faulty, action: str) -> None:
-    async with aggregating(faulty):
+    async with running(faulty):
         await faulty.kube.create(GAMESERVERSETS, faulty.namespace, game_server_set(3))
         await until(lambda: faulty.names(GAMESERVERS), THREE)
         async with pod_events(faulty) as seen:
@@ -349,7 +227,7 @@ async def spec_of(faulty: Faulty) -> tuple[str, int]:
 @pytest.mark.parametrize("action", WRITE_FAULTS)
 async def test_an_edge_acts_once(faulty: Faulty, action: str) -> None:
     """What a person sets afterwards stays, however often the write had to be tried."""
-    async with aggregating(faulty) as aggregator:
+    async with running(faulty) as aggregator:
         body = game_server_set(1, serviceQualities=[QUALITY])
         await faulty.kube.create(GAMESERVERSETS, faulty.namespace, body)
         await until(lambda: faulty.names(GAMESERVERS), THREE[:1])
@@ -357,9 +235,7 @@ async def test_an_edge_acts_once(faulty: Faulty, action: str) -> None:
         await faulty.order(action, verb="patch", resource="gameservers", count=1)
         await faulty.order(action, verb="patch", resource="gameservers/status", count=1)
         whole = report(probe_report("idle"), pod_uid=pod["metadata"]["uid"])
-        ledger = aggregator._caches.ledger
-        ledger.accept(Accepted(whole, utc_now(), changed=True), monotonic_seconds())
-        aggregator._report_accepted(ObjectKey(faulty.namespace, THREE[0]), True)
+        deliver(aggregator, ObjectKey(faulty.namespace, THREE[0]), whole)
         await until(lambda: spec_of(faulty), ("WaitToBeDeleted", 2))
         key = ObjectKey(faulty.namespace, THREE[0])
         allocated = patch.MergePatch({"spec": {"opsState": "Allocated"}})
@@ -379,7 +255,7 @@ async def test_a_cache_that_lags_makes_no_server_twice(faulty: Faulty) -> None:
     """Its own writes are remembered until the cache shows them (SPEC 6.12)."""
     await faulty.kube.create(GAMESERVERSETS, faulty.namespace, game_server_set(2))
     stale = await faulty.order("stale", resource="pods")
-    async with pod_events(faulty) as seen, aggregating(faulty):
+    async with pod_events(faulty) as seen, running(faulty):
         await until(lambda: faulty.names(PODS), THREE[:2])
         # The set is looked at again while the cache shows none of its pods.
         await scale(faulty, 3)
