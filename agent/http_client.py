@@ -150,7 +150,7 @@ class Connection:
         # An end without TLS's own end mark is an error: somebody in between may have cut the
         # answer.
         return self._trust().wrap_socket(
-            plain, server_hostname=self._url.host, suppress_ragged_eofs=False
+            plain, server_hostname=_encode_host(self._url.host), suppress_ragged_eofs=False
         )
 
     def _read_final_head(self, deadline: float) -> _Head:
@@ -214,9 +214,14 @@ class Connection:
         self._buffer += data
 
 
+def _encode_host(host: str) -> bytes:
+    """Return a host as bytes: as text it would load the IDNA tables, 0.3 MiB in every game pod."""
+    return host.encode("ascii" if host.isascii() else "idna")
+
+
 def _connect_any(host: str, port: int, deadline: float) -> socket.socket:
     """Connect to the first address of a host that answers; each gets its share of the time."""
-    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = socket.getaddrinfo(_encode_host(host), port, type=socket.SOCK_STREAM)
     refusal = OSError(f"{host} has no address")
     for index, (family, kind, protocol, _, address) in enumerate(addresses):
         channel = socket.socket(family, kind, protocol)
