@@ -23,7 +23,9 @@ import structlog
 
 from aggregator import log_keys
 from aggregator.agent_template import find_agent_template
+from aggregator.autoscaler.rivals import RivalReader
 from aggregator.caches import Caches
+from aggregator.external_scaler import ExternalScaler, LiveSets
 from aggregator.gameserverset.trust import TrustBundle
 from aggregator.health import health_app
 from aggregator.intake.auth import TokenAuthenticator
@@ -52,6 +54,7 @@ from shared.errors import AppError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aggregator.autoscaler.autoscaling import Autoscaling
     from aggregator.intake.auth import PodIdentity
     from aggregator.kube.transport import KubeClient
     from aggregator.pods import Pod
@@ -87,6 +90,7 @@ class Aggregator:
         pod = ObjectKey(settings.pod_namespace, settings.pod_name) if settings.pod_name else None
         self._label = LeaderLabel(client, pod)
         self._election = LeaderElection(client, _candidate(settings), self._leadership)
+        self._scaler = self._external_scaler()
         self._watches = Watches(self._client, settings.namespace, self._caches, self)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -103,12 +107,16 @@ class Aggregator:
             # Until this process leads and the caches are whole, a report is answered with 503.
             await stack.enter_async_context(self._reports)
             await stack.enter_async_context(self._status_server())
+            if self._scaler is not None:
+                await stack.enter_async_context(self._scaler)
             async with asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(self._endpoint.run(), name="report endpoint"),
                     tasks.create_task(self._watches.run(), name="watches"),
                     tasks.create_task(self._stand(), name="stand for election"),
                 ]
+                if self._scaler is not None:
+                    background.append(tasks.create_task(self._scaler.run(), name="scaler"))
                 await stop.wait()
                 for task in background:
                     task.cancel()
@@ -159,11 +167,13 @@ class Aggregator:
         item = new or old
         if item is None:
             return
+        key = ObjectKey(item.metadata.namespace, item.metadata.name)
+        self._tell_scaler(key)
         if new is None:
             self._probes.pop(item.metadata.uid, None)
         if self._term is None:
             return
-        self._term.look_at_set(ObjectKey(item.metadata.namespace, item.metadata.name))
+        self._term.look_at_set(key)
         if new is not None and old is not None and _respecified(old, new):
             # Qualities may be others now: conditions and probe lists follow.
             for pod in self._caches.pods_of(new):
@@ -176,6 +186,7 @@ class Aggregator:
             return
         self._history.record(_key(item), old, new, utc_now())
         self._metrics.server_changed(old, new)
+        self._tell_scaler(self._caches.set_key_of(item))
         if self._term is None:
             return
         self._term.look_at_server(_key(item))
@@ -206,6 +217,10 @@ class Aggregator:
         """Have a server reconciled."""
         if self._term is not None:
             self._term.look_at_server(key)
+
+    def _tell_scaler(self, set_key: ObjectKey | None) -> None:
+        if self._scaler is not None:
+            self._scaler.changed(set_key)
 
     # -- reports --------------------------------------------------------------------------------
 
@@ -267,6 +282,17 @@ class Aggregator:
             context = self._endpoint.context
         app = status_app(StatusPorts(views, access, self._is_leading))
         return HttpServer(app, settings.status_address, settings.status_port, context)
+
+    def _external_scaler(self) -> ExternalScaler | None:
+        if self._settings.keda_port is None:
+            return None
+        reader = RivalReader(self._client)
+        live = LiveSets(self._caches, reader, self._autoscaling)
+        return ExternalScaler(self._settings, live)
+
+    def _autoscaling(self) -> Autoscaling | None:
+        term = self._term
+        return term.autoscaling if term is not None and self._leadership.leading else None
 
     def _report_server(self) -> HttpServer:
         settings = self._settings

@@ -96,6 +96,22 @@ class Settings(BaseModel):
         default="token",
         description="token asks the API server about every reader; off only on a loopback address",
     )
+    keda_port: Port | None = Field(
+        default=None, description="port of KEDA's external scaler, usually 6000; empty for none"
+    )
+    keda_address: str = Field(default="0.0.0.0", description="IP address of that port")  # noqa: S104 - KEDA asks from its own pod
+    keda_tls_certificate_file: str = Field(
+        default="", description="PEM certificate chain of that port; empty for plain text"
+    )
+    keda_tls_key_file: str = Field(default="", description="PEM key of that certificate")
+    keda_tls_client_ca_file: str = Field(
+        default="", description="PEM bundle; only clients with a certificate of it are served"
+    )
+    status_service: str = Field(
+        default="",
+        max_length=63,
+        description="Service in pod_namespace of the status API; the certificate is for it, too",
+    )
     agent_image: str = Field(
         min_length=1, max_length=1024, description="image of the agent in game pods"
     )
@@ -203,6 +219,10 @@ class Settings(BaseModel):
             raise ValueError("one of report_urls and report_service must be set")
         if self.status_authentication == "off" and not _is_loopback(self.status_address):
             raise ValueError("status_authentication can be off only on a loopback address")
+        if bool(self.keda_tls_certificate_file) != bool(self.keda_tls_key_file):
+            raise ValueError("keda_tls_certificate_file and keda_tls_key_file go together")
+        if self.keda_tls_client_ca_file and not self.keda_tls_certificate_file:
+            raise ValueError("keda_tls_client_ca_file needs keda_tls_certificate_file")
         return self
 
 

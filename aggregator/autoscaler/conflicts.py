@@ -43,8 +43,18 @@ class _Meta(msgspec.Struct, rename="camel", frozen=True):
     annotations: dict[str, str] = {}
 
 
+class Trigger(msgspec.Struct, rename="camel", frozen=True):
+    """One trigger of a ScaledObject."""
+
+    type: str = ""
+    metric_type: str = ""
+    metadata: dict[str, str] = {}
+
+
 class _Spec(msgspec.Struct, rename="camel", frozen=True):
     scale_target_ref: TargetRef = TargetRef()
+    max_replica_count: int | None = None
+    triggers: tuple[Trigger, ...] = ()
 
 
 class Rival(msgspec.Struct, rename="camel", frozen=True):
