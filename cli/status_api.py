@@ -13,7 +13,7 @@ import asyncio
 import json
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -60,13 +60,13 @@ class StatusApi:
     Attributes:
         url: without a slash at its end.
         token: empty for none.
-        ca_file: None for the system's authorities.
+        context: whose certificates are trusted; True for those of the system.
         namespace: to look in when the user names none.
     """
 
     url: str
     token: str
-    ca_file: Path | None
+    context: ssl.SSLContext | Literal[True]
     namespace: str
 
     async def get(self, path: str) -> Any:
@@ -78,11 +78,10 @@ class StatusApi:
         """
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
-        context = ssl.create_default_context(cafile=str(self.ca_file)) if self.ca_file else True
         try:
             async with (
                 aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
-                session.get(self.url + path, ssl=context, allow_redirects=False) as response,
+                session.get(self.url + path, ssl=self.context, allow_redirects=False) as response,
             ):
                 return _checked(response.status, await response.read(), self.url)
         except aiohttp.ClientConnectorCertificateError as error:
@@ -114,10 +113,10 @@ def find_status_api(options: StatusOptions, environment: Mapping[str, str]) -> S
     token = _read_token(options.token_file) if options.token_file is not None else ""
     if token and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise InvalidInput("--server", "must begin with https://: a token does not travel in clear")
-    if options.ca_file is not None and not options.ca_file.exists():
-        raise InvalidInput("--ca-file", f"there is no file {options.ca_file}")
-    namespace = options.namespace or context.namespace
-    return StatusApi(str(url).rstrip("/"), token, options.ca_file, namespace)
+    trusted: ssl.SSLContext | Literal[True] = True
+    if options.ca_file is not None:
+        trusted = _read_authority(options.ca_file)
+    return StatusApi(str(url).rstrip("/"), token, trusted, options.namespace or context.namespace)
 
 
 def ask(api: StatusApi, path: str) -> Any:
@@ -131,6 +130,15 @@ def _read_token(file: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise InvalidInput("--token-file", f"cannot read {file}: {reason}") from error
+
+
+def _read_authority(file: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(file))
+    except OSError as error:
+        # An ssl.SSLError is one too: then the file is there, and holds no certificate.
+        reason = "it is no PEM file" if isinstance(error, ssl.SSLError) else error.strerror
+        raise InvalidInput("--ca-file", f"cannot read {file}: {reason}") from error
 
 
 def _checked(status: int, body: bytes, url: str) -> Any:

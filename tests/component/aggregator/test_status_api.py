@@ -1,8 +1,10 @@
 """The status API over real HTTP: what it tells, to whom, and how it says no."""
 
+import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,9 @@ from aggregator.status.access import StatusAccess
 from aggregator.status.api import StatusPorts, status_app
 from aggregator.status.history import RunHistory, ServerHistory
 from aggregator.status.views import StatusViews
+from cli.status_api import StatusOptions, find_status_api
+from localcluster.certificates import make_authority
+from shared.errors import TerminalError
 from tests.support.builders import (
     NOW,
     game_server,
@@ -418,3 +423,39 @@ async def test_trouble_with_the_api_server_is_no_refusal(
     assert (status, body["reason"]) == (503, "Unavailable")
     reviewer.failure = None
     assert (await ask("/v1/gameservers/games/minecraft-0"))[0] == 200
+
+
+# -- the command against it ------------------------------------------------------------------------
+
+
+async def test_the_command_reads_over_tls_with_its_token(world: World, tmp_path: Path) -> None:
+    world.access = StatusAccess(Reviewer())
+    authority = make_authority()
+    certificate, key = authority.issue("status", ["localhost"], ["127.0.0.1"])
+    (tmp_path / "status.crt").write_bytes(certificate)
+    (tmp_path / "status.key").write_bytes(key)
+    (tmp_path / "ca.crt").write_bytes(authority.certificate_pem)
+    (tmp_path / "token").write_text("good\n")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "status.crt", tmp_path / "status.key")
+    ports = StatusPorts(world.views(), world.access, lambda: True)
+    server = TestServer(status_app(ports))
+    await server.start_server(ssl=context)
+    try:
+        options = StatusOptions(
+            server=f"https://localhost:{server.port}",
+            token_file=tmp_path / "token",
+            ca_file=tmp_path / "ca.crt",
+        )
+        environment = {"HOME": str(tmp_path)}
+        body = await find_status_api(options, environment).get("/v1/gameservers/games/minecraft-0")
+        assert body["name"] == "minecraft-0"
+
+        without_token = find_status_api(replace(options, token_file=None), environment)
+        with pytest.raises(TerminalError, match="--token-file"):
+            await without_token.get("/v1/gameservers/games/minecraft-0")
+        without_authority = find_status_api(replace(options, ca_file=None), environment)
+        with pytest.raises(TerminalError, match="--ca-file"):
+            await without_authority.get("/v1/gameservers/games/minecraft-0")
+    finally:
+        await server.close()

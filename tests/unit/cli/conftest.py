@@ -1,0 +1,3 @@
+"""What the tests of commands share."""
+
+from tests.support.web import web as web

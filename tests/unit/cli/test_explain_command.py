@@ -1,0 +1,353 @@
+"""`gamekeeper explain` and `gamekeeper status`: where they ask, what they print, how they fail."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from aiohttp import ClientConnectionError
+from aioresponses import aioresponses
+
+from cli.__main__ import main
+from cli.status_api import StatusOptions, find_status_api
+from shared.errors import InvalidInput
+
+URL = "http://127.0.0.1:8081"
+SERVER: dict[str, Any] = {
+    "namespace": "games",
+    "name": "minecraft-0",
+    "gameServerSet": "minecraft",
+    "state": "Ready",
+    "opsState": "GateMaintaining",
+    "deletionPriority": 0,
+    "updatePriority": 0,
+    "agent": {
+        "state": "Reporting",
+        "version": "0.1.0",
+        "silentSeconds": 2.5,
+        "probesRevision": "r1",
+        "wantedProbesRevision": "r2",
+    },
+    "verdicts": {"healthy": "True(gate)"},
+    "podUid": "pod-0",
+    "qualities": [
+        {
+            "name": "healthy",
+            "permanent": True,
+            "decision": "Acted",
+            "message": "its actions ran",
+            "verdict": {
+                "status": "True",
+                "result": "gate",
+                "reason": "",
+                "message": "",
+                "exitCode": 0,
+                "stderr": "one\n\x1b[2Jtwo",
+                "startedAt": "2026-01-02T03:04:05.678Z",
+                "durationSeconds": 0.0251,
+                "runs": 12,
+                "consecutive": 3,
+            },
+            "actions": [
+                {"state": True, "result": "gate", "matches": True, "message": "matches"},
+                {"state": False, "result": "", "matches": False, "message": "is for False"},
+            ],
+            "fields": [
+                {
+                    "field": "opsState",
+                    "asked": "GateMaintaining",
+                    "present": "GateMaintaining",
+                    "state": "InForce",
+                    "message": "the server has this value",
+                },
+                {"field": "labels.x", "state": "Skipped", "message": "no legal label value"},
+            ],
+            "runs": [
+                {
+                    "status": "False",
+                    "result": "",
+                    "reason": "",
+                    "exitCode": 1,
+                    "stderr": "",
+                    "firstAt": "2026-01-02T03:00:00.000Z",
+                    "lastAt": "2026-01-02T03:04:02.000Z",
+                    "runs": 80,
+                    "number": 80,
+                }
+            ],
+        }
+    ],
+    "actions": [],
+    "transitions": [
+        {
+            "at": "2026-01-02T03:04:05.700Z",
+            "field": "opsState",
+            "before": "None",
+            "after": "GateMaintaining",
+            "cause": "healthy=True(gate)",
+        },
+        {
+            "at": "2026-01-02T03:04:06.700Z",
+            "field": "networkDisabled",
+            "before": "",
+            "after": "true",
+            "cause": "",
+        },
+    ],
+    "observedSince": "2026-01-02T03:00:00.000Z",
+}
+SERVER_TEXT = """\
+games/minecraft-0  Ready, opsState GateMaintaining, deletionPriority 0, updatePriority 0
+  set          minecraft
+  agent        Reporting, version 0.1.0, last report 2.5 s ago, with an old probe list, which its \
+next report replaces
+
+healthy (permanent)  Acted: its actions ran
+  verdict      True(gate), exit code 0, took 0.025 s, run 12, 3 alike, at 2026-01-02 03:04:05
+               stderr: one
+               stderr: �[2Jtwo
+  actions      * state true, result gate: matches
+                 state false: is for False
+  fields       opsState = GateMaintaining  InForce: the server has this value
+               labels.x  Skipped: no legal label value
+  runs         2026-01-02 03:00:00 to 03:04:02  80 x False(empty), exit code 1
+
+changes since 2026-01-02 03:00:00
+  2026-01-02 03:04:05   opsState          None -> GateMaintaining   by healthy=True(gate)
+  2026-01-02 03:04:06   networkDisabled   - -> true
+"""
+SET: dict[str, Any] = {
+    "namespace": "games",
+    "name": "minecraft",
+    "replicas": 3,
+    "currentReplicas": 3,
+    "readyReplicas": 2,
+    "opsStates": {"None": 2, "Allocated": 1},
+    "agents": {"Reporting": 3},
+    "generation": 2,
+    "observedGeneration": 1,
+    "conditions": [{"type": "Ready", "status": "False", "reason": "Waiting", "message": "one"}],
+    "qualities": [
+        {
+            "name": "healthy",
+            "permanent": False,
+            "verdicts": {"True": 3},
+            "decisions": {"Acted": 2, "RunsNow": 1},
+        }
+    ],
+    "servers": [
+        {
+            "namespace": "games",
+            "name": "minecraft-0",
+            "gameServerSet": "minecraft",
+            "state": "Ready",
+            "opsState": "None",
+            "deletionPriority": 5,
+            "updatePriority": 0,
+            "agent": "Reporting",
+            "verdicts": {"healthy": "True(empty)"},
+        }
+    ],
+    "serversOmitted": 2,
+    "observedSince": "2026-01-02T03:00:00.000Z",
+}
+SET_TEXT = """\
+games/minecraft  3 wanted, 3 there, 2 ready
+  opsStates    2 None, 1 Allocated
+  agents       3 Reporting
+  spec         changed, and not looked at yet
+  condition    Ready False Waiting: one
+  quality      healthy: 3 True  ->  2 Acted, 1 RunsNow
+
+SERVER        STATE   OPSSTATE   DP   AGENT       VERDICTS
+minecraft-0   Ready   None       5    Reporting   healthy=True(empty)
+and 2 more
+"""
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the machine's own settings away."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("GAMEKEEPER_STATUS_URL", raising=False)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("kind", ["gs", "gameserver", "gameservers"])
+def test_a_server_is_explained_as_text(
+    web: aioresponses, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    web.get(f"{URL}/v1/gameservers/games/minecraft-0", payload=SERVER)
+    arguments = ("explain", kind, "minecraft-0", "-n", "games", "--server", URL)
+    assert run(capsys, *arguments) == (0, SERVER_TEXT, "")
+
+
+def test_a_set_is_explained_as_text(web: aioresponses, capsys: pytest.CaptureFixture[str]) -> None:
+    web.get(f"{URL}/v1/gameserversets/default/minecraft", payload=SET)
+    assert run(capsys, "explain", "gss", "minecraft", "--server", f"{URL}/") == (0, SET_TEXT, "")
+
+
+@pytest.mark.parametrize(("output", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_programs_get_it_whole(
+    web: aioresponses, capsys: pytest.CaptureFixture[str], output: str, load: Any
+) -> None:
+    web.get(f"{URL}/v1/gameservers/default/minecraft-0", payload=SERVER)
+    code, text, _ = run(capsys, "explain", "gs", "minecraft-0", "-o", output, "--server", URL)
+    assert (code, load(text)) == (0, SERVER)
+
+
+def test_status_lists_the_sets_of_all_parts(
+    web: aioresponses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    web.get(
+        f"{URL}/v1/gameserversets?namespace=default",
+        payload={"items": [SET], "continue": "games/minecraft"},
+    )
+    other = SET | {"name": "lobby", "opsStates": {}, "agents": {}}
+    web.get(
+        f"{URL}/v1/gameserversets?continue=games%2Fminecraft&namespace=default",
+        payload={"items": [other]},
+    )
+    assert run(capsys, "status", "--server", URL) == (
+        0,
+        "NAMESPACE   NAME        WANTED   THERE   READY   OPSSTATES             AGENTS\n"
+        "games       minecraft   3        3       2       2 None, 1 Allocated   3 Reporting\n"
+        "games       lobby       3        3       2       -                     -\n",
+        "",
+    )
+
+
+def test_a_name_cannot_leave_its_place_in_the_path(
+    web: aioresponses, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rejection = {"reason": "NotFound", "message": "there is no game server"}
+    web.get(f"{URL}/v1/gameservers/default/..%2F..%2Fx", status=404, payload=rejection)
+    code, _, errors = run(capsys, "explain", "gs", "../../x", "--server", URL)
+    assert (code, errors) == (1, "gamekeeper explain: there is no game server\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        pytest.param(
+            {"status": 404, "payload": {"reason": "NotFound", "message": "there is no x"}},
+            1,
+            "there is no x",
+            id="not there",
+        ),
+        pytest.param(
+            {"status": 404, "body": "<html>"}, 2, "404 without JSON", id="another program"
+        ),
+        pytest.param({"status": 200, "body": "[" * 9_000}, 2, "without JSON", id="no JSON at all"),
+        pytest.param(
+            {"status": 401, "payload": {"reason": "Unauthenticated", "message": "no token"}},
+            2,
+            "no token; give a token with --token-file",
+            id="no token",
+        ),
+        pytest.param(
+            {"status": 403, "payload": {"reason": "Forbidden", "message": "me may not"}},
+            2,
+            "me may not",
+            id="no right",
+        ),
+        pytest.param(
+            {"status": 503, "payload": {"reason": "NotLeading", "message": "a standby"}},
+            2,
+            "a standby",
+            id="a standby",
+        ),
+        pytest.param({"status": 500, "payload": 7}, 2, "answers 500", id="a bug"),
+        pytest.param(
+            {"exception": ClientConnectionError("refused")}, 2, "cannot ask", id="nobody there"
+        ),
+        pytest.param({"exception": TimeoutError()}, 2, "within 20 s", id="no answer"),
+    ],
+)
+def test_a_failure_is_one_line_that_says_what_is_wrong(
+    web: aioresponses, capsys: pytest.CaptureFixture[str], answer, code: int, words: str
+) -> None:
+    web.get(f"{URL}/v1/gameservers/default/x", **answer)
+    exit_code, output, errors = run(capsys, "explain", "gs", "x", "--server", URL)
+    assert (exit_code, output, errors.count("\n")) == (code, "", 1)
+    assert words in errors
+
+
+def kubeconfig(tmp_path: Path) -> Path:
+    file = tmp_path / "config"
+    extension = {"name": "gamekeeper.dev/status", "extension": {"url": "http://127.0.0.1:9"}}
+    body = {
+        "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "a", "namespace": "games"}}],
+        "clusters": [{"name": "a", "cluster": {"extensions": [extension]}}],
+    }
+    file.write_text(yaml.safe_dump(body))
+    return file
+
+
+def test_the_server_is_named_or_noted_in_the_kubeconfig(tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path)
+    noted = find_status_api(StatusOptions(kubeconfig=file), {})
+    assert (noted.url, noted.namespace, noted.token) == ("http://127.0.0.1:9", "games", "")
+    environment = {"KUBECONFIG": str(file), "GAMEKEEPER_STATUS_URL": "https://status:1/"}
+    assert find_status_api(StatusOptions(), environment).url == "https://status:1"
+    named = find_status_api(StatusOptions(server=URL, namespace="other"), environment)
+    assert (named.url, named.namespace) == (URL, "other")
+
+
+def test_a_token_is_read_from_its_file(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    options = StatusOptions(server="https://status", token_file=token)
+    assert find_status_api(options, {"HOME": str(tmp_path)}).token == "secret"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param({}, "port-forward", id="nobody says where"),
+        pytest.param({"server": "status:80"}, "https:// or http://", id="no scheme"),
+        pytest.param({"server": "http://"}, "and a host", id="no host"),
+        pytest.param(
+            {"server": "https://x", "token_file": Path("/nowhere/token")},
+            "cannot read /nowhere/token: No such file",
+            id="no token file",
+        ),
+        pytest.param(
+            {"server": "https://x", "ca_file": Path("/nowhere/ca")},
+            "cannot read /nowhere/ca: No such file",
+            id="no CA file",
+        ),
+        pytest.param(
+            {"server": "https://x", "ca_file": Path(__file__)}, "no PEM file", id="no certificate"
+        ),
+    ],
+)
+def test_what_cannot_be_tried_says_what_would_be_right(
+    tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        find_status_api(StatusOptions(**options), {"HOME": str(tmp_path)})
+
+
+def test_a_token_does_not_travel_in_clear(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    options = StatusOptions(server="http://far.example.com", token_file=token)
+    with pytest.raises(InvalidInput, match="does not travel in clear"):
+        find_status_api(options, {"HOME": str(tmp_path)})
+    assert find_status_api(StatusOptions(server=URL, token_file=token), {}).token == "secret"
+
+
+def test_an_unknown_kind_is_told_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["explain", "pod", "x"])
+    assert ended.value.code == 2
+    assert "'pod' is none of gs, gameserver" in capsys.readouterr().err
