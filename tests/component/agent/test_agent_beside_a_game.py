@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.agent_process import agent_process, network_probe, probe
+from tests.support.agent_process import agent_process, child_of, network_probe, probe, until
 from tests.support.exec_runs import MINIMAL
 from tests.support.pod_sandbox import (
     POD_UID,
@@ -110,3 +111,67 @@ def test_the_self_test_tells_before_the_initial_delay_is_over() -> None:
     assert (shown["passed"], shown["reason"]) == (False, "TargetHasMoreCapabilities")
     (line,) = [line for line in log if line["event"] == "self-test failed"]
     assert (line["level"], line["container"]) == ("warning", "game")
+
+
+def test_a_container_that_ends_during_its_probe_is_unknown_and_the_probe_ends_with_it(
+    pod: PodSandbox, server: ReportServer
+) -> None:
+    first = pod.start_container("game")
+    server.offer([probe("slow", "sleep 77", timeoutSeconds=300)], "r1", heartbeat=0.2)
+    with agent_process(pod, server) as agent:
+        until(lambda: "sleep 77" in pod.processes())
+        first.kill()
+        server.wait_for_probe("slow", status="Unknown", reason="ContainerNotRunning", runs=0)
+        until(lambda: "sleep 77" not in pod.processes())
+        seen = len(server.received)
+        pod.start_container("game")
+        server.wait_for(lambda body: body["sequence"] > seen and body["containers"][0]["running"])
+        until(lambda: "sleep 77" in pod.processes())
+        agent.stop()
+    statuses = {e["status"] for item in server.received for e in item.body["probes"]}
+    assert statuses == {"Unknown"}
+
+
+def test_the_death_of_the_helper_during_a_probe_loses_neither_probe_nor_agent(
+    pod: PodSandbox, server: ReportServer
+) -> None:
+    pod.start_container("game")
+    script = "while [ ! -e /data/go ]; do sleep 0.05; done; echo gone on"
+    server.offer([probe("slow", script, timeoutSeconds=30)], "r1")
+    with agent_process(pod, server) as agent:
+        until(lambda: any("/data/go" in line for line in pod.processes()))
+        os.kill(child_of(agent.pid), signal.SIGKILL)
+        (pod.containers[0].data / "go").touch()
+        server.wait_for_probe("slow", status="True", result="gone on")
+        agent.stop()
+
+
+def test_a_probe_that_outlives_its_period_skips_ticks_and_never_overlaps_itself(
+    pod: PodSandbox, server: ReportServer
+) -> None:
+    pod.start_container("game")
+    # Each run sees how many of its kind there are: the shell that runs it, and no other.
+    count = "sleep 1.5; pgrep -c -f 'sleep [1].5; pgrep'"
+    server.offer([probe("slow", count, timeoutSeconds=30)], "r1", heartbeat=0.2)
+    with agent_process(pod, server) as agent:
+        server.wait_for_probe("slow", runs=2)
+        runs = agent.get("/status")["probes"][0]["runs"]
+        agent.stop()
+    assert {run["result"] for run in runs} == {"1"}
+
+
+def test_a_probe_of_the_network_that_hangs_holds_up_no_other(
+    pod: PodSandbox, server: ReportServer
+) -> None:
+    pod.start_container("game")
+    with scripted_server(lambda _channel, _request: wait()) as silent:
+        wait = silent.is_over.wait
+        hanging = [
+            network_probe(name, httpGet={"port": silent.port}, timeoutSeconds=300)
+            for name in ("one", "two", "three")
+        ]
+        server.offer([*hanging, probe("quick", "echo here")], "r1", heartbeat=0.2)
+        with agent_process(pod, server) as agent:
+            server.wait_for_probe("quick", status="True", runs=3)
+            exit_code, _ = agent.stop()
+    assert exit_code == 0
