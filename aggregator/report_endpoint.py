@@ -21,7 +21,7 @@ import structlog
 
 from aggregator import log_keys
 from aggregator.kube.resources import ObjectKey
-from aggregator.tls.address import ReportService
+from aggregator.tls.address import ReportService, dns_names
 from aggregator.tls.live import LiveCertificate
 from aggregator.tls.source import FileSource, SecretSource
 from shared.backoff import Backoff
@@ -121,11 +121,15 @@ class ReportEndpoint:
         return None
 
     async def _names(self) -> frozenset[str]:
-        """Return what the certificate must be for."""
+        """Return what the certificate must be for: the status API shows the same one."""
+        settings = self._settings
+        names: frozenset[str] = frozenset()
+        if settings.status_service:
+            names = dns_names(ObjectKey(settings.pod_namespace, settings.status_service))
         if self._service is not None:
-            return await self._service.names()
-        hosts = (urlsplit(url).hostname for url in self._settings.report_urls)
-        return frozenset(host for host in hosts if host)
+            return names | await self._service.names()
+        hosts = (urlsplit(url).hostname for url in settings.report_urls)
+        return names | {host for host in hosts if host}
 
     async def _follow(self, service: ReportService) -> None:
         while True:

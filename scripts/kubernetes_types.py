@@ -37,6 +37,7 @@ KINDS = {
     "v1/ServiceAccount": "V1ServiceAccount",
     "v1/ResourceQuota": "V1ResourceQuota",
     "apps/v1/ControllerRevision": "V1ControllerRevision",
+    "apps/v1/Deployment": "V1Deployment",
     "autoscaling/v2/HorizontalPodAutoscaler": "V2HorizontalPodAutoscaler",
     "coordination.k8s.io/v1/Lease": "V1Lease",
     "networking.k8s.io/v1/NetworkPolicy": "V1NetworkPolicy",

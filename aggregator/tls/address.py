@@ -65,12 +65,19 @@ def read_address(key: ObjectKey, body: dict[str, Any] | None) -> ReportAddress:
     """Return what a Service says; without it (None) the names that it would have. Pure."""
     spec = (body or {}).get("spec") or {}
     port = next((entry["port"] for entry in spec.get("ports") or ()), 443)
-    host = f"{key.name}.{key.namespace}.svc"
     addresses = [each for each in _cluster_addresses(spec) if each not in ("", "None")]
-    # Agents of one node may resolve any of the three.
-    names = {key.name, f"{key.name}.{key.namespace}", host, *addresses}
-    hosts = [host, *(f"[{each}]" if ":" in each else each for each in addresses)]
-    return ReportAddress(frozenset(names), tuple(f"https://{each}:{port}" for each in hosts))
+    hosts = [_host(key), *(f"[{each}]" if ":" in each else each for each in addresses)]
+    urls = tuple(f"https://{each}:{port}" for each in hosts)
+    return ReportAddress(dns_names(key).union(addresses), urls)
+
+
+def dns_names(key: ObjectKey) -> frozenset[str]:
+    """Return the names by which pods find a Service, the cluster's domain left out. Pure."""
+    return frozenset({key.name, f"{key.name}.{key.namespace}", _host(key)})
+
+
+def _host(key: ObjectKey) -> str:
+    return f"{key.name}.{key.namespace}.svc"
 
 
 def _cluster_addresses(spec: dict[str, Any]) -> list[str]:

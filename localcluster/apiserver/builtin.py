@@ -217,6 +217,12 @@ def _other_groups() -> tuple[Resource, ...]:
             "apps", "v1", "controllerrevisions", "ControllerRevision",
             printer=printers.CONTROLLER_REVISION,
         ),
+        # Stored, so that a chart can be applied; nothing makes pods of it here.
+        _stored(
+            "apps", "v1", "deployments", "Deployment", short_names=("deploy",),
+            categories=("all",), subresources=STATUS, has_generation=True,
+            printer=printers.DEPLOYMENT,
+        ),
         _stored(
             "autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler",
             short_names=("hpa",), categories=("all",), subresources=STATUS,

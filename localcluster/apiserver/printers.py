@@ -288,6 +288,19 @@ LEASE = printer((Column("Holder"), _field("spec", "holderIdentity", absent="")),
 CONTROLLER_REVISION = printer(
     (Column("Controller"), _owner), (Column("Revision"), _field("revision", absent=0)), AGE
 )
+
+
+def _ready_replicas(deployment: Object, _now: datetime) -> str:
+    ready = dig(deployment, "status", "readyReplicas") or 0
+    return f"{ready}/{(deployment.get('spec') or {}).get('replicas', 1)}"
+
+
+DEPLOYMENT = printer(
+    (Column("Ready"), _ready_replicas),
+    (Column("Up-to-date", type="integer"), _field("status", "updatedReplicas", absent=0)),
+    (Column("Available", type="integer"), _field("status", "availableReplicas", absent=0)),
+    AGE,
+)
 POD_DISRUPTION_BUDGET = printer(
     (Column("Min Available"), _disruptions("minAvailable")),
     (Column("Max Unavailable"), _disruptions("maxUnavailable")),
