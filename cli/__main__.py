@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_local(commands)
     _add_demo(commands)
     _add_crds(commands)
+    _add_convert(commands)
     _add_explain(commands)
     _add_status(commands)
     _add_probe(commands)
@@ -199,6 +200,17 @@ def _add_probe(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     probe.set_defaults(run=_probe)
 
 
+def _add_convert(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    convert = commands.add_parser(
+        "convert",
+        help="print a KEDA ScaledObject as the GameServerSetAutoscaler that does the same",
+        description="Prints the GameServerSetAutoscaler of each ScaledObject of a file. What could "
+        "not be taken over stands above it in comments.",
+    )
+    convert.add_argument("file", type=Path, help="manifest with ScaledObjects")
+    convert.set_defaults(run=_convert)
+
+
 def _port(text: str) -> int:
     value = int(text)
     if not 0 <= value <= 65_535:
@@ -272,6 +284,13 @@ def _probe(options: argparse.Namespace) -> int:
         options.file, options.name, options.container, options.pid, options.address
     )
     return run_probe(chosen, options.output)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from cli.convert import convert_file
+
+    print(convert_file(options.file), end="")
+    return 0
 
 
 def _version(_options: argparse.Namespace) -> int:
