@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from aggregator.scaling.evaluate import Decision
+    from shared.api.autoscaler import LastDecision
 
 # The longest window of autoscaling/v2; periods are shorter.
 _LONGEST = timedelta(seconds=3600)
@@ -40,6 +41,8 @@ class Memory:
         unused: uids of servers that were seen to start, and never in use since.
         wasted: when such a server was removed.
         short_since: since when servers have been missing without a break.
+        scaled_at: when we last added or removed; None when not in this term.
+        last_decision: the last that did something, whether or not the status says so yet.
     """
 
     history: History = field(default_factory=History)
@@ -49,6 +52,8 @@ class Memory:
     unused: frozenset[str] = frozenset()
     wasted: tuple[datetime, ...] = ()
     short_since: datetime | None = None
+    scaled_at: datetime | None = None
+    last_decision: LastDecision | None = None
 
 
 def begin(now: datetime) -> Memory:
@@ -105,7 +110,7 @@ def note_growth(memory: Memory, replicas: int, change: int, now: datetime) -> Me
     else:
         history = replace(history, down=(*history.down, Sample(-change, now)))
     target = replicas if change > 0 else memory.target
-    return replace(memory, history=history, replicas=replicas, target=target)
+    return replace(memory, history=history, replicas=replicas, target=target, scaled_at=now)
 
 
 def note_removals(
@@ -127,6 +132,7 @@ def note_removals(
         memory,
         history=replace(history, down=(*history.down, Sample(len(gone), now))),
         unused=memory.unused - gone,
+        scaled_at=now,
         wasted=(*memory.wasted, *(now for _ in gone & memory.unused & frozenset(marked))),
     )
 

@@ -11,7 +11,7 @@ than our own patch, and a server that we claimed counts as leaving at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from aggregator.autoscaler.status import (
     Outcome,
     Verdict,
     describe,
+    last_decision,
     plan_status,
     victims_of,
 )
@@ -260,6 +261,9 @@ class AutoscalerReconciler:
                 _slow(observed, state.memory),
                 acted=bool(changes),
             )
+            former = state.memory.last_decision or observed.autoscaler.status.last_decision
+            decided = last_decision(former, outcome, observed.now)
+            state.memory = replace(state.memory, last_decision=decided)
             status = plan_status(observed.autoscaler, verdict, outcome, state.memory, observed.now)
             wait = await self._write_status(key, state, status)
         seconds = (wake_at - observed.now).total_seconds()

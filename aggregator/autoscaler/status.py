@@ -122,10 +122,9 @@ def plan_status(
             "current_replicas": decision.census.spec,
             "desired_replicas": decision.desired,
             "counts": _counts(decision.census),
-            "last_decision": _last_decision(before.last_decision, decision, outcome, now),
+            "last_decision": memory.last_decision,
+            "last_scale_time": memory.scaled_at or before.last_scale_time,
         }
-        if outcome.acted:
-            changes["last_scale_time"] = now
     return before.model_copy(update=changes)
 
 
@@ -186,10 +185,19 @@ def _counts(census: Census) -> Counts:
     )
 
 
-def _last_decision(
-    before: LastDecision | None, decision: Decision, outcome: Outcome, now: datetime
+def last_decision(
+    before: LastDecision | None, outcome: Outcome, now: datetime
 ) -> LastDecision | None:
-    """Return the last decision that did something, or would have; not that there was nothing."""
+    """Return the last decision that did something, or would have; not that there was nothing.
+
+    Args:
+        before: the last of earlier passes.
+        outcome: of this pass; a decision that is the same again and was not carried out is no news.
+        now: the time of this pass.
+    """
+    decision = outcome.decision
+    if decision is None:
+        return before
     if not (decision.add or decision.cancel or decision.victims):
         return before
     fresh = LastDecision(

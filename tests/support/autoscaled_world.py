@@ -115,10 +115,11 @@ class AutoscaledWorld(World):
         found = [c for c in self.status()["conditions"] if c["type"] == type_]
         return found[0]["status"], found[0]["reason"]
 
-    async def run(self, seconds: float) -> None:
-        """Let time pass."""
+    async def run(self, seconds: float, pace: float = STEP_SECONDS) -> None:
+        """Let time pass; `pace` is the time from one look to the next."""
         end = self.clock.seconds + seconds
         while self.clock.seconds < end:
+            self.clock.seconds += pace - STEP_SECONDS
             self.on_step(self.seconds)
             await self.step()
             self.live()

@@ -66,7 +66,8 @@ async def test_servers_that_terminate_slowly_are_not_counted_as_idle(clock, grac
     await world.run(20)
     allocate(world, range(20, 30))
     world.edit_autoscaler(maxAvailable=10)
-    await world.run(grace + 120)
+    await world.run(60)
+    await world.run(grace + 60, pace=20)
     assert world.states() == {"None": 10, "Allocated": 10}
     assert sorted(world.removed) == sorted(f"minecraft-{id_}" for id_ in range(10, 20))
     assert world.spec_replicas() == 20
@@ -128,7 +129,7 @@ async def test_an_idle_set_costs_no_write(clock):
     world = autoscaled(clock, replicas=3, minAvailable=3, maxAvailable=5)
     await world.run(60)
     before = len(world.cluster.writes)
-    await world.run(600)
+    await world.run(600, pace=10)
     assert world.cluster.writes[before:] == []
 
 
