@@ -122,6 +122,17 @@ def test_what_was_observed_holds_until_the_first_report(silence):
     assert conditions(former=(condition(),), silence=silence, now=LATER) == (condition(),)
 
 
+@pytest.mark.parametrize(
+    "silence", [REASON_NO_REPORT, REASON_AGENT_LOST, REASON_AGENT_MISSING, None]
+)
+def test_the_time_of_an_action_is_shown_whatever_the_agent_says_or_does_not_say(silence):
+    record = Record(Verdict("True", "x"), "pod-0", STARTED)
+    records = {"healthy": record}
+    for former in ((), (condition(),)):
+        (shown,) = conditions(former=former, records=records, silence=silence)
+        assert shown.last_action_transition_time == STARTED
+
+
 def test_conditions_are_those_of_the_qualities_in_their_order():
     qualities = (quality("b"), quality("a"))
     reports = [reported(name="a"), reported(name="b"), reported(name="c")]

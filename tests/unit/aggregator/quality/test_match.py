@@ -2,9 +2,16 @@
 
 import pytest
 
-from aggregator.quality.match import Contribution, Verdict, contribution, verdict_of
+from aggregator.quality.match import (
+    Contribution,
+    Verdict,
+    contribution,
+    hash_result,
+    matchable_verdicts,
+    verdict_of,
+)
 from shared.api import names
-from tests.support.builders import quality
+from tests.support.builders import probe_report, quality
 
 NO_VALUE = (
     "is no legal label value: "
@@ -180,3 +187,57 @@ def test_a_later_unusable_value_leaves_the_earlier_one_and_is_told():
 def test_legal_keys_are_accepted(key):
     asked = contribution(quality("q", {"state": True, "labels": {key: ""}}), verdict())
     assert asked.fields == {("labels", key): ""}
+
+
+def test_only_known_verdicts_can_match_and_their_results_are_cleaned():
+    reports = (
+        probe_report("idle", "True", " 1|2\n"),
+        probe_report("healthy", "False", ""),
+        probe_report("lost", "Unknown", "3"),
+    )
+    assert matchable_verdicts(reports) == {
+        "idle": Verdict("True", hash_result("12"), "12"),
+        "healthy": Verdict("False", hash_result(""), ""),
+    }
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (Verdict("True", hash_result("1"), "1"), True),
+        (Verdict("True", hash_result("1")), True),
+        (Verdict("True", hash_result("2"), "1"), False),
+        (Verdict("False", hash_result("1"), "1"), False),
+    ],
+    ids=["equal", "without the text", "another result", "another status"],
+)
+def test_verdicts_are_the_same_by_status_and_hash(other, same):
+    assert verdict("True", "1").is_same(other) is same
+
+
+def test_a_hash_is_that_of_the_cleaned_result_and_stays_what_annotations_have():
+    assert hash_result("gate") == "c974e17b8e7321ce8c12" == hash_result(" ga|te\r\n")
+
+
+def test_templates_are_rendered_with_the_result_of_the_verdict():
+    players = quality(
+        "players",
+        {
+            "state": True,
+            "deletionPriority": "{{.Result}}",
+            "opsState": "{{if eq .Result 0}}X{{end}}",
+        },
+        {"state": True, "result": "7", "labels": {"lucky": "{{.Result}}"}},
+    )
+    assert contribution(players, verdict("True", "7")) == Contribution(
+        {("deletionPriority",): 7, ("labels", "lucky"): "7"}, (), actions=2
+    )
+    assert contribution(players, Verdict("True", hash_result("7"))) == Contribution(
+        {},
+        (
+            (("opsState",), "the result is not known any more"),
+            (("deletionPriority",), "the result is not known any more"),
+            (("labels", "lucky"), "the result is not known any more"),
+        ),
+        actions=2,
+    )

@@ -61,6 +61,34 @@ def test_an_exec_quality_becomes_a_probe_with_the_defaults_of_the_seed():
             {"grpc": {"port": 9, "service": "s"}}, {"grpc": GRPCAction(9, "s")}, id="grpc"
         ),
         pytest.param(
+            {"tcpSocket": {"port": 7, "host": "h"}},
+            {"tcp_socket": TCPSocketAction(7, "h")},
+            id="tcp of another host",
+        ),
+        *(
+            pytest.param(
+                {"tcpSocket": {"port": "edge"}},
+                {"tcp_socket": TCPSocketAction(port)},
+                id=f"named port {port}",
+            )
+            for port in (1, 65_535)
+        ),
+        pytest.param(
+            {
+                "httpGet": {"port": 1, "path": "/p", "host": "h", "scheme": "HTTPS"},
+                "timeoutSeconds": 7,
+                "successThreshold": 8,
+                "failureThreshold": 9,
+            },
+            {
+                "http_get": HTTPGetAction(1, path="/p", host="h", scheme="HTTPS"),
+                "timeout_seconds": 7,
+                "success_threshold": 8,
+                "failure_threshold": 9,
+            },
+            id="nothing is left at its default",
+        ),
+        pytest.param(
             {"exec": {"command": ["a"]}, "initialDelaySeconds": 0, "periodSeconds": 1},
             {"exec": ExecAction(("a",)), "initial_delay_seconds": 0, "period_seconds": 1},
             id="an explicit 0 is kept",
@@ -68,7 +96,10 @@ def test_an_exec_quality_becomes_a_probe_with_the_defaults_of_the_seed():
     ],
 )
 def test_each_handler_reaches_the_wire(handler, probe):
-    plan = planned({"name": "q", "containerName": "game"} | handler, containers=TWO)
+    port = getattr(probe.get("tcp_socket"), "port", 1)
+    edge = {"name": "edge", "containerPort": port}
+    game = TWO[0] | {"ports": [*TWO[0]["ports"], edge]}
+    plan = planned({"name": "q", "containerName": "game"} | handler, containers=[game, TWO[1]])
     assert plan.probes == (ProbeSpec(name="q", container_name="game", **probe),)
 
 

@@ -4,6 +4,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from aggregator.quality.match import verdict_of
 from aggregator.quality.merge import Effects, Situation, decide
 from aggregator.quality.verdicts import parse_records, render_records
 from tests.support.builders import NOW, quality
+
+pytestmark = pytest.mark.timeout(60)  # many examples, and both cores may be busy
 
 OPS = ("opsState",)
 IDLE = quality(
