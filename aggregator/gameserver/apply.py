@@ -19,14 +19,17 @@ from aggregator.gameserver.operations import (
     PatchServer,
     PatchStatus,
 )
+from aggregator.kube.errors import Unavailable
 from aggregator.kube.patch import MergePatch
 from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey, ObjectReference
+from shared.api import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aggregator.kube.events import EventRecorder
     from aggregator.kube.transport import KubeClient
+    from shared.api.gameserver import GameServer
 
 
 class Applier:
@@ -35,6 +38,23 @@ class Applier:
     def __init__(self, client: KubeClient, events: EventRecorder) -> None:
         self._client = client
         self._events = events
+        # By server: a patch whose answer was lost. If it was done, its events are still to be told.
+        self._untold: dict[ObjectKey, PatchServer] = {}
+
+    def forget(self, key: ObjectKey) -> None:
+        """Forget a server that is gone."""
+        self._untold.pop(key, None)
+
+    def tell_what_was_done(self, server: GameServer) -> None:
+        """Record the events of a patch whose answer was lost, once the object shows its effect."""
+        key = ObjectKey(server.metadata.namespace, server.metadata.name)
+        lost = self._untold.get(key)
+        if lost is None or server.metadata.resource_version == lost.resource_version:
+            return
+        del self._untold[key]
+        written = lost.document["metadata"]["annotations"].get(names.VERDICTS_ANNOTATION)
+        if server.metadata.annotations.get(names.VERDICTS_ANNOTATION) == written:
+            self._record(key, server.metadata.uid, lost.events)
 
     async def apply(self, key: ObjectKey, operations: Iterable[Operation], server_uid: str) -> str:
         """Do the operations.
@@ -52,7 +72,16 @@ class Applier:
         """
         version = ""
         for operation in operations:
-            version = await self._apply(key, operation, version)
+            try:
+                version = await self._apply(key, operation, version)
+            except Unavailable as error:
+                if (
+                    error.outcome_unknown
+                    and isinstance(operation, PatchServer)
+                    and operation.events
+                ):
+                    self._untold[key] = operation
+                raise
             if isinstance(operation, PatchServer | PatchStatus | PatchPod):
                 self._record(key, server_uid, operation.events)
         return version

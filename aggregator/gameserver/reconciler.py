@@ -84,6 +84,8 @@ class GameServerReconciler:
             # The event that shows our own last write adds the key again.
             self._keep(key, at_report)
             return Result()
+        if server is not None:
+            self._applier.tell_what_was_done(server)
         decision = plan(observed)
         uid = server.metadata.uid if server is not None else ""
         written = await self._applier.apply(key, decision.operations, uid)
@@ -103,6 +105,7 @@ class GameServerReconciler:
         self._remembered_at.pop(key, None)
         self._alone_since.pop(key, None)
         self._own_writes.forget(key)
+        self._applier.forget(key)
 
     async def _is_stale(self, key: ObjectKey, server: GameServer | None) -> bool:
         """Tell whether the cache does not show our own last write yet.
