@@ -102,7 +102,8 @@ def _progressing(seen: Situation) -> ConditionState:
     if seen.paused:
         message = "the annotation gamekeeper.dev/paused stops every change; remove it to go on"
         return ConditionState(PROGRESSING, False, "Paused", message)
-    if seen.scale.claims or seen.scale.deletions or len(seen.wanted) != seen.replicas:
+    settled = len(seen.wanted) - seen.scale.blocked == seen.replicas
+    if seen.scale.claims or seen.scale.deletions or not settled:
         message = f"{len(seen.wanted)} of {seen.replicas} servers exist"
         return ConditionState(PROGRESSING, True, "Scaling", message)
     if seen.updates.outdated:
