@@ -514,7 +514,7 @@ def test_a_name_that_swallows_packets_leaves_the_address_its_share_of_the_time(
     with raw_server(stall) as hole, raw_server(answering(OK)) as server:
         urls = [f"http://127.0.0.1:{port}" for port in (hole.port, server.port)]
         with sending(token, *urls) as reports:
-            delivery = reports.send(timeout=2)
+            delivery = reports.send(timeout=4)
             hole.released.set()
     assert (delivery.event, delivery.url) == (Accepted(10), urls[1])
 
