@@ -143,6 +143,9 @@ class Hpa:
         return status if within else ceil(exact)
 
     def _stabilized(self, spec: int, wanted: int, now: float) -> int:
+        if not self.recommendations:
+            # A new HPA begins with what it finds, so that it does not shrink in its first window.
+            self.recommendations.append((spec, now))
         smallest = largest = wanted
         for value, at in self.recommendations:
             if at > now - self.scale_up.window:

@@ -77,6 +77,12 @@ def test_shrinking_goes_to_the_largest_recommendation_of_its_window():
     assert seen == [10, 10, 10, 8, 6, 6]
 
 
+def test_a_new_hpa_does_not_shrink_in_its_first_window():
+    hpa = Hpa(scale_down=Rules(30, AT_ONCE.policies))
+    seen = [hpa.sync(10, 10, [AverageValue(5)], second) for second in (0, 15, 30)]
+    assert seen == [10, 10, 5]
+
+
 def test_growth_goes_to_the_smallest_recommendation_of_its_window():
     hpa = Hpa(scale_up=Rules(30, AT_ONCE.policies), tolerance=Fraction(0))
     spec, seen = 10, []
