@@ -175,3 +175,18 @@ def test_a_probe_of_the_network_that_hangs_holds_up_no_other(
             server.wait_for_probe("quick", status="True", runs=3)
             exit_code, _ = agent.stop()
     assert exit_code == 0
+
+
+def test_an_agent_without_any_capability_still_runs_probes_of_the_network(
+    pod: PodSandbox, server: ReportServer
+) -> None:
+    pod.start_container("game")
+    within = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all")
+    with scripted_server(answer_players) as web:
+        offered = [network_probe("web", httpGet={"port": web.port}), probe("idle", "true")]
+        server.offer(offered, "r1")
+        with agent_process(pod, server, within=within) as agent:
+            server.wait_for_probe("web", status="True", result="7 players")
+            server.wait_for_probe("idle", status="Unknown", reason="TargetHasMoreCapabilities")
+            exit_code, _ = agent.stop()
+    assert exit_code == 0
