@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aggregator.autoscaler.apply import Applier
 from aggregator.autoscaler.reconciler import AutoscalerReconciler
 from aggregator.autoscaler.rivals import RivalReader
+from aggregator.kube.errors import Rejected
 from aggregator.kube.resources import (
     AUTOSCALERS,
     GAMESERVERS,
@@ -24,7 +25,7 @@ from aggregator.kube.store import Store
 from shared.api.autoscaler import GameServerSetAutoscaler
 from shared.protocol.wire import render_time
 from tests.support.builders import NOW, SET_NAME, game_server_set
-from tests.support.memory_cluster import MemoryCluster
+from tests.support.memory_cluster import MemoryCluster, Write
 from tests.support.world import SET_KEY, Clock, World, _fill, _try
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class AutoscaledWorld(World):
         self.began = clock.seconds
         super().__init__(cluster, clock)
         self.replicas = [self.spec_replicas()]
+        if pods.quota is not None:
+            cluster.on_write = self._refuse_above_quota
 
     def restart(self) -> None:
         super().restart()
@@ -95,6 +98,22 @@ class AutoscaledWorld(World):
                 ops_state = server["spec"]["opsState"] if server else ""
                 counts[ops_state] = counts.get(ops_state, 0) + 1
         return counts
+
+    def ops_states(self) -> dict[str, str]:
+        """opsState of each live server by name."""
+        pods = self.cluster.all(PODS)
+        return {
+            key.name: server["spec"]["opsState"]
+            for key, server in self.cluster.all(GAMESERVERS).items()
+            if key in pods and "deletionTimestamp" not in pods[key]["metadata"]
+        }
+
+    def label(self, name: str, **labels: str) -> None:
+        """Label a pod, as a hook's handler does."""
+        metadata = self.cluster.objects[PODS.plural, ObjectKey(SET_KEY.namespace, name)]["metadata"]
+        self.cluster.version += 1
+        metadata["labels"] |= labels
+        metadata["resourceVersion"] = str(self.cluster.version)
 
     def edit_autoscaler(self, **spec: Any) -> None:
         """Change the spec of the autoscaler, as kubectl does."""
@@ -156,6 +175,11 @@ class AutoscaledWorld(World):
                     "phase": "Running",
                     "conditions": [{"type": "Ready", "status": "True"}],
                 }
+
+    def _refuse_above_quota(self, write: Write) -> None:
+        existing = len(self.cluster.all(PODS))
+        if (write.verb, write.kind) == ("create", PODS.plural) and existing == self.pods.quota:
+            raise Rejected("Forbidden", f"exceeded quota: pods={existing}", 403)
 
     def _remove(self, key: ObjectKey, uid: str) -> None:
         del self.cluster.objects[PODS.plural, key]

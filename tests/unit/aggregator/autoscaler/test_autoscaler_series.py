@@ -3,7 +3,9 @@
 import pytest
 
 from tests.support.autoscaled_world import Pods, autoscaled, install
+from tests.support.builders import probe_report
 from tests.support.scaling import MARKED
+from tests.support.world import IDLE
 
 # Minutes of virtual time with a hundred servers take seconds where both cores are busy.
 pytestmark = pytest.mark.timeout(30)
@@ -163,3 +165,93 @@ async def test_a_victim_that_got_busy_is_spared_and_nobody_goes_for_it(clock):
     assert world.removed == []
     assert world.states() == {"None": 4, "Allocated": 1}
     assert world.spec_replicas() == 5
+
+
+async def test_a_quota_of_one_keeps_replicas_at_what_is_wanted(clock):
+    world = autoscaled(clock, replicas=1, pods=Pods(quota=1), minAvailable=3)
+    await world.run(240, pace=6)
+    assert world.replicas == [1, 3]
+    assert world.states() == {"None": 1}
+    await world.run(200, pace=20)
+    assert world.replicas == [1, 3]
+    assert world.condition("ServersNotBecomingReady") == ("True", "TooSlow")
+
+
+async def test_a_server_that_waits_for_its_hook_counts_as_gone_and_nobody_follows(clock):
+    world = autoscaled(clock, replicas=4, behavior=FREE)
+    world.edit_set(lifecycle={"preDelete": {"labelsHandler": {"drained": "false"}}})
+    await world.run(20)
+    for id_ in range(4):
+        world.label(f"minecraft-{id_}", drained="false")
+    world.edit_server("minecraft-1", opsState=MARKED)
+    await world.run(120, pace=5)
+    assert world.removed == []
+    assert world.spec_replicas() == 3
+    assert world.status()["counts"]["leaving"] == 1
+    world.label("minecraft-1", drained="true")
+    await world.run(20)
+    assert world.removed == ["minecraft-1"]
+    assert world.states() == {"None": 3}
+
+
+async def test_a_share_is_kept_while_players_come_and_go(clock):
+    half = {"minReplicas": 1, "minAvailable": "50%", "maxAvailable": "50%"}
+    world = autoscaled(clock, replicas=10, mode="Off", behavior=FREE, **half)
+    await world.run(10)
+    allocate(world, range(8))
+    world.edit_autoscaler(mode="Active")
+    await world.run(60)
+    assert world.states() == {"Allocated": 8, "None": 8}
+    for id_ in range(4):
+        world.edit_server(f"minecraft-{id_}", opsState="None")
+    await world.run(60)
+    assert world.states() == {"Allocated": 4, "None": 4}
+
+
+async def test_where_the_probe_marks_every_empty_server_the_marked_are_kept_and_counted(clock):
+    world = autoscaled(
+        clock,
+        replicas=3,
+        qualities=(IDLE,),
+        minAvailable=3,
+        supplyOpsStates=[MARKED],
+        behavior=FREE,
+    )
+    # Nobody is inside, but the probe says so only after a while.
+    await world.run(20)
+    world.verdicts = {f"minecraft-{id_}": (probe_report("idle", "True"),) for id_ in range(9)}
+    await world.run(100, pace=5)
+    assert (world.states(), world.removed, world.replicas) == ({MARKED: 3}, [], [3])
+    world.verdicts["minecraft-0"] = (probe_report("idle", "False"),)
+    await world.run(40)
+    assert world.states() == {"None": 1, MARKED: 3}
+    world.verdicts["minecraft-0"] = (probe_report("idle", "True"),)
+    await world.run(60)
+    assert (world.states(), world.removed) == ({MARKED: 3}, ["minecraft-3"])
+
+
+async def test_the_same_pattern_without_telling_so_is_called_churning(clock):
+    world = autoscaled(clock, replicas=2, minAvailable=2, pods=Pods(boot_seconds=6), behavior=FREE)
+
+    def probe(_seconds):
+        for name, ops_state in world.ops_states().items():
+            if ops_state == "None":
+                world.edit_server(name, opsState=MARKED)
+
+    world.on_step = probe
+    await world.run(240, pace=4)
+    assert world.condition("Churning") == ("True", "NeverUsed")
+
+
+async def test_a_schedule_holds_its_own_numbers_from_its_start_to_its_end(clock):
+    # The world begins at 03:20:45 UTC.
+    window = {"name": "rush", "start": "22 3 * * *", "end": "25 3 * * *", "minAvailable": 4}
+    world = autoscaled(
+        clock, replicas=1, minAvailable=1, maxAvailable=1, schedules=[window], behavior=FREE
+    )
+    await world.run(60)
+    assert world.replicas == [1]
+    await world.run(60)
+    assert world.states() == {"None": 4}
+    await world.run(240, pace=5)
+    assert world.states() == {"None": 1}
