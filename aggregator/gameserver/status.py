@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aggregator.gameserver import objects
 from aggregator.gameserver.conditions import plan_server_conditions
 from aggregator.gameserver.operations import PatchStatus
+from aggregator.gameserver.priorities import plan_priority_condition
 from aggregator.gameserver.state import current_state, desired_state
 from aggregator.gameserver.story import trouble_events
 from aggregator.quality.conditions import (
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aggregator.quality.fields import Field, FieldValue
     from aggregator.quality.verdicts import Record
     from shared.api.gameserver import GameServer, GameServerStatus
+    from shared.api.meta import Condition
 
 
 def plan_status(
@@ -62,7 +64,7 @@ def plan_status(
             "service_qualities_conditions": _conditions(observed, pod, former, records),
             "conditions": former.conditions
             if pod.terminating
-            else plan_server_conditions(pod, observed.around, former.conditions, observed.now),
+            else _server_conditions(observed, pod, server, writes),
         }
     )
     if fresh == former:
@@ -73,6 +75,20 @@ def plan_status(
     body["podStatus"] |= dict.fromkeys(gone)
     events = trouble_events(former.conditions, fresh.conditions)
     return PatchStatus(body, server.metadata.uid, server.metadata.resource_version, events)
+
+
+def _server_conditions(
+    observed: Observed, pod: Pod, server: GameServer, writes: Mapping[Field, FieldValue]
+) -> tuple[Condition, ...]:
+    former = server.status.conditions
+    priorities = {
+        "updatePriority": writes.get(("updatePriority",), server.spec.update_priority),
+        "deletionPriority": writes.get(("deletionPriority",), server.spec.deletion_priority),
+    }
+    return (
+        *plan_server_conditions(pod, observed.around, former, observed.now),
+        *plan_priority_condition(priorities, former, observed.now),
+    )
 
 
 def _priority(writes: Mapping[Field, FieldValue], name: str, spec: int | str) -> int:

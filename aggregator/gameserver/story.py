@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 # Characters of a result in an event: a longer one would push out what was changed.
 _MAX_TOLD = 64
 # That a pod is not ready yet is no news; its own events say what is wrong with it.
-_TOLD = (names.CONDITION_NODE_NORMAL, names.CONDITION_VOLUME_NORMAL)
+_TOLD = (
+    names.CONDITION_NODE_NORMAL,
+    names.CONDITION_VOLUME_NORMAL,
+    names.CONDITION_PRIORITIES_VALID,
+)
 # Outcomes that a person may wonder about; that a value is there already is none.
 _WITHHELD = {
     Outcome.KILL_STAYS: "Kill is final",
@@ -76,7 +80,7 @@ def _head(quality: str, effects: Effects) -> str:
 
 
 def trouble_events(former: Sequence[Condition], fresh: Sequence[Condition]) -> tuple[Event, ...]:
-    """Tell what is wrong now with the pod, its node or its volumes and was not before."""
+    """Tell what is wrong now with the node, the volumes or the priorities and was not before."""
     before = {condition.type: condition.status for condition in former}
     return tuple(
         Event("Warning", condition.reason, condition.message)
