@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -181,3 +182,39 @@ def test_nobody_there_is_one_line() -> None:
     assert url is not None
     with pytest.raises(ExchangeError, match="Connection refused"):
         post(Connection(url, None))
+
+
+def test_the_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = listener.getsockname()
+    with scripted_server([OK]) as (url, requests):
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)
+            for address in (nobody, (url.host, url.port))
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: found)
+        connection = Connection(replace(url, host="reports.example"), None)
+        assert post(connection).status == 200
+        connection.close()
+    assert len(requests) == 1
+
+
+def test_an_http_1_0_server_keeps_a_connection_only_if_it_says_so() -> None:
+    plain = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    kept = b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\n{}"
+    with scripted_server([plain], [kept, plain]) as (url, requests):
+        connection = Connection(url, None)
+        assert [post(connection).status for _ in range(3)] == [200, 200, 200]
+        connection.close()
+    assert len(requests) == 3
+
+
+def test_an_https_url_without_a_ca_file_is_refused_before_anything_is_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = parse_base_url(f"https://127.0.0.1:{listener.getsockname()[1]}")
+        assert url is not None
+        with pytest.raises(ExchangeError, match="needs a CA file"):
+            post(Connection(url, None))
+        channel, _ = listener.accept()
+        with channel:
+            assert channel.recv(1) == b""
