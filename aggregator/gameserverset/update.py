@@ -177,7 +177,8 @@ def _choose(
     chosen = _Chosen()
     candidates = sorted(outdated, key=update_order)
     left = len(candidates) - rules.partition
-    budget = rules.max_unavailable - (replicas - sum(server.available for server in servers))
+    unavailable = max(0, replicas - sum(server.available for server in servers))
+    budget = rules.max_unavailable - unavailable
     for server in candidates:
         if left <= 0:
             break
