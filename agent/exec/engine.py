@@ -83,7 +83,7 @@ class ProcrootEngine:
             run.fail("ExecNotExecutable", message)
         elif self._helper is None or not run.send(self._helper.socket, request):
             run.fail(
-                "ExecHelperDied", "the exec helper is being started again; the next run will do"
+                "ExecHelperDied", "the exec helper cannot take the run now; the next run will do"
             )
         return run
 
@@ -163,20 +163,22 @@ class _Run:
 
     def send(self, helper: socket.socket, request: bytes) -> bool:
         """Hand the request and the far ends of the channels over; False when that is impossible."""
-        stdout_reader, stdout_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        stderr_reader, stderr_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        control, far_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        control.setblocking(False)
+        try:
+            out, far_out, err, far_err, control, far_control = _open_channels()
+        except OSError as error:
+            lack = data(error=os.strerror(error.errno or 0))
+            log.warning("no descriptors for a probe", extra=lack)
+            return False
         self._outputs = [
-            _Channel(self._selector, stdout_reader, self._keep_stdout),
-            _Channel(self._selector, stderr_reader, self._keep_stderr),
+            _Channel(self._selector, out, self._keep_stdout),
+            _Channel(self._selector, err, self._keep_stderr),
         ]
-        self._control = _Channel(self._selector, control.detach(), self._end, most=MAX_REPLY_BYTES)
-        far_ends = [stdout_writer, stderr_writer, far_control.detach()]
+        self._control = _Channel(self._selector, control, self._end, most=MAX_REPLY_BYTES)
+        far_ends = [far_out, far_err, far_control]
         try:
             # A program expects blocking streams.
-            os.set_blocking(stdout_writer, True)
-            os.set_blocking(stderr_writer, True)
+            for descriptor in far_ends:
+                os.set_blocking(descriptor, True)
             socket.send_fds(helper, [request], far_ends)
         except (BlockingIOError, BrokenPipeError, ConnectionResetError):
             return False
@@ -270,6 +272,26 @@ class _Channel:
             self.close()
         self._on_data(part)
         return bool(part)
+
+
+def _open_channels() -> list[int]:
+    """Return ours and the far end of stdout, stderr and control: all six, or none.
+
+    Raises:
+        OSError: there are too many open files.
+    """
+    ends: list[int] = []
+    try:
+        for _ in range(2):
+            ends += os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        for channel in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET):
+            channel.setblocking(False)
+            ends.append(channel.detach())
+    except OSError:
+        for end in ends:
+            os.close(end)
+        raise
+    return ends
 
 
 def _import_root() -> str:

@@ -135,6 +135,7 @@ class _Run:
         self._conversation: Conversation | None = None
         self._addresses: tuple[str, ...] = ()
         self._connection: Connection | None = None
+        self._is_resolving = False
         # The first step is the loop's: whoever starts a run has not got it yet.
         self.wake_at = self._started
 
@@ -147,8 +148,8 @@ class _Run:
     def wake(self, now: float) -> None:
         """Begin, go on to the next address, or end at the deadline."""
         if now >= self._deadline:
-            message = f"no answer in {self._timeout_seconds:g} s: raise timeoutSeconds, or see why"
-            self._end(Finding(Status.FALSE, "", "Timeout", f"{message} the server is slow"))
+            # The server has not even been asked while its name is looked up.
+            self._end(self._not_resolved() if self._is_resolving else self._too_slow())
         elif self._next is not None:
             self._proceed(self._next)
         else:
@@ -179,15 +180,13 @@ class _Run:
             return
         self._conversation = step
         self.wake_at = self._deadline
+        self._is_resolving = True
         self._probes.resolver.resolve(step.target.host, self._on_resolved)
 
     def _on_resolved(self, found: tuple[str, ...] | OSError) -> None:
+        self._is_resolving = False
         if isinstance(found, OSError) or not found:
-            host = "" if self._conversation is None else self._conversation.target.host
-            message = f"the host {host!r} is not resolved: check httpGet.host or tcpSocket.host,"
-            self._end(
-                Finding(Status.UNKNOWN, "", "HostNotResolved", f"{message} and the cluster's DNS")
-            )
+            self._end(self._not_resolved())
             return
         self._addresses = found
         self._try_next(OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH)))
@@ -215,6 +214,15 @@ class _Run:
         if turn.end is not None:
             self._hang_up()
             self._proceed(turn.end)
+
+    def _too_slow(self) -> Finding:
+        message = f"no answer in {self._timeout_seconds:g} s: raise timeoutSeconds, or see why"
+        return Finding(Status.FALSE, "", "Timeout", f"{message} the server is slow")
+
+    def _not_resolved(self) -> Finding:
+        host = "" if self._conversation is None else self._conversation.target.host
+        message = f"the host {host!r} is not resolved: check httpGet.host or tcpSocket.host, and"
+        return Finding(Status.UNKNOWN, "", "HostNotResolved", f"{message} the cluster's DNS")
 
     def _explain(self, error: OSError) -> Finding:
         where = "" if self._conversation is None else self._conversation.target.authority

@@ -7,6 +7,7 @@ the exec helper, which forks, was itself forked before the first one.
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import selectors
@@ -51,8 +52,13 @@ class Resolver:
             return
         waiting = self._waiting.setdefault(host, [])
         waiting.append(on_resolved)
-        if len(waiting) == 1:
+        if len(waiting) > 1:
+            return
+        try:
             threading.Thread(target=self._look_up, args=(host,), name="dns", daemon=True).start()
+        except RuntimeError as error:  # the pod's limit of processes is reached
+            del self._waiting[host]
+            on_resolved(OSError(errno.EAGAIN, str(error)))
 
     def forget(self, on_resolved: OnResolved) -> None:
         """Do not call this one any more; a look-up under way goes on and serves the next."""

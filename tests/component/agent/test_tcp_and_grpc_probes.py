@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import struct
 import threading
@@ -122,9 +123,31 @@ def test_a_name_server_that_hangs_neither_holds_up_the_loop_nor_multiplies_threa
     released.set()
     loop.turn_until(lambda: not loop.probes.resolver.is_busy)
     assert ({seen(outcome) for outcome in outcomes}, asked) == (
-        {("False", "", "Timeout")},
+        {("Unknown", "", "HostNotResolved")},
         [b"slow"],
     )
+
+
+def test_a_name_is_unknown_where_no_thread_can_be_had(
+    loop: ProbeLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(2):
+        outcome = loop.run(TCPSocketAction(1, host="name.test"))
+        assert seen(outcome) == ("Unknown", "", "HostNotResolved")
+
+
+def test_without_descriptors_the_agent_itself_is_to_blame(loop: ProbeLoop) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        outcome = loop.run(TCPSocketAction(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert seen(outcome) == ("Unknown", "", "NetworkUnavailable")
 
 
 def test_many_probes_at_once_leave_no_descriptor(loop: ProbeLoop) -> None:

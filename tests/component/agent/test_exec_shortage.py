@@ -1,0 +1,68 @@
+"""The exec engine when it can get no descriptors, or the helper takes no more requests."""
+
+from __future__ import annotations
+
+import os
+import resource
+import selectors
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent.exec.engine import ProcrootEngine
+from agent.exec.helper import HelperProcess
+from agent.exec.resolve import MainProcess
+from agent.exec.wire import FAILED
+from shared.clock import monotonic_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent.probes.exec import ExecRun
+
+pytestmark = [pytest.mark.component, pytest.mark.timeout(30)]
+
+TARGET = MainProcess(starttime=1, pid=1)
+
+
+@pytest.fixture
+def engine() -> Iterator[ProcrootEngine]:
+    """An engine whose helper never takes a request."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with selectors.DefaultSelector() as selector, theirs:
+        running = ProcrootEngine(selector, HelperProcess(0, ours), lambda: 0.0)
+        yield running
+        running.close()
+        assert dict(selector.get_map()) == {}
+
+
+def test_without_descriptors_a_run_is_unknown_and_leaks_none(engine: ProcrootEngine) -> None:
+    done: list[ExecRun] = []
+    before = len(os.listdir("/proc/self/fd"))
+    used = sorted(int(name) for name in os.listdir("/proc/self/fd"))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for room in range(5):  # a run needs six; the listing above has given its own back
+        free = [number for number in range(used[-1] + 7) if number not in used]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free[room], limits[1]))
+        try:
+            engine.start(TARGET, ("true",), 5, done.append)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    engine.step(monotonic_seconds())
+    assert [(run.reply.ending, run.reply.reason) for run in done] == [
+        (FAILED, "ExecHelperDied")
+    ] * 5
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_helper_that_takes_no_more_requests_does_not_block_the_agent(
+    engine: ProcrootEngine,
+) -> None:
+    done: list[ExecRun] = []
+    for _ in range(2000):
+        engine.start(TARGET, ("x" * 60_000,), 5, done.append)
+        engine.step(monotonic_seconds())
+        if done:
+            break
+    assert [(run.reply.ending, run.reply.reason) for run in done] == [(FAILED, "ExecHelperDied")]
