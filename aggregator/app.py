@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import platform
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
@@ -157,7 +157,7 @@ class Aggregator:
         finally:
             self._term = None
             # Agents come back to whoever leads then.
-            self._reports.close_connections()
+            await self._reports.close_connections()
             await self._label.drop()
 
     # -- what a change means: which keys to look at again --------------------------------------
@@ -280,7 +280,7 @@ class Aggregator:
         if settings.status_authentication == "token":
             access = StatusAccess(self._client)
             context = self._endpoint.context
-        app = status_app(StatusPorts(views, access, self._is_leading))
+        app = status_app(StatusPorts(views, access, self._is_leading, self._explain_autoscaler))
         return HttpServer(app, settings.status_address, settings.status_port, context)
 
     def _external_scaler(self) -> ExternalScaler | None:
@@ -289,6 +289,10 @@ class Aggregator:
         reader = RivalReader(self._client)
         live = LiveSets(self._caches, reader, self._autoscaling)
         return ExternalScaler(self._settings, live)
+
+    def _explain_autoscaler(self, key: ObjectKey) -> dict[str, Any] | None:
+        autoscaling = self._autoscaling()
+        return autoscaling.explanation(key) if autoscaling is not None else None
 
     def _autoscaling(self) -> Autoscaling | None:
         term = self._term

@@ -122,12 +122,13 @@ def _add_crds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     explain = commands.add_parser(
         "explain",
-        help="tell everything about one server or set, and why its actions ran or did not",
+        help="tell everything about one server, set or autoscaler, and why it did what it did",
         description="Asks the aggregator about one server (gs) or set (gss): live verdicts, the "
-        "runs of its probes, what each action matched, what became of each field, what changed. "
-        "Exit code 1 when it does not exist.",
+        "runs of its probes, what each action matched, what became of each field, what changed; or "
+        "about an autoscaler (gssa): every number of its last decision, who is what and why. Exit "
+        "code 1 when it does not exist.",
     )
-    explain.add_argument("kind", metavar="gs|gss", type=_kind)
+    explain.add_argument("kind", metavar="gs|gss|gssa", type=_kind)
     explain.add_argument("name", metavar="NAME")
     _add_status_options(explain)
     explain.set_defaults(run=_explain)
@@ -156,7 +157,10 @@ def _add_status_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _kind(text: str) -> str:
-    known = ("gs", "gameserver", "gameservers", "gss", "gameserverset", "gameserversets")
+    known = (
+        *("gs", "gameserver", "gameservers", "gss", "gameserverset", "gameserversets"),
+        *("gssa", "gameserversetautoscaler", "gameserversetautoscalers"),
+    )
     if text not in known:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(known)}")
     return text

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import yaml
 
+from cli.explain_autoscaler import render_autoscaler
 from cli.explain_text import render_server, render_set, render_sets
 from cli.status_api import NotThere, StatusOptions, ask, find_status_api
 
@@ -18,25 +19,32 @@ if TYPE_CHECKING:
 
     from cli.status_api import StatusApi
 
-_SERVER_KINDS = ("gs", "gameserver", "gameservers")
+# By the names that kubectl knows: the path in the API, and how the answer is shown.
+_KINDS: dict[str, tuple[str, Callable[[Any], str]]] = (
+    dict.fromkeys(("gs", "gameserver", "gameservers"), ("gameservers", render_server))
+    | dict.fromkeys(("gss", "gameserverset", "gameserversets"), ("gameserversets", render_set))
+    | dict.fromkeys(
+        ("gssa", "gameserversetautoscaler", "gameserversetautoscalers"),
+        ("autoscalers", render_autoscaler),
+    )
+)
 
 
 def run_explain(kind: str, name: str, output: str, options: StatusOptions) -> int:
-    """Print everything about one server or set; return 1 when it does not exist.
+    """Print everything about one server, set or autoscaler; return 1 when it does not exist.
 
     Raises:
         AppError: the status API cannot be asked.
     """
     api = find_status_api(options, os.environ)
-    is_server = kind in _SERVER_KINDS
-    plural = "gameservers" if is_server else "gameserversets"
+    plural, render = _KINDS[kind]
     path = f"/v1/{plural}/{quote(api.namespace, safe='')}/{quote(name, safe='')}"
     try:
         body = ask(api, path)
     except NotThere as error:
         print(f"gamekeeper explain: {error.message}", file=sys.stderr)
         return 1
-    _print(body, output, render_server if is_server else render_set)
+    _print(body, output, render)
     return 0
 
 

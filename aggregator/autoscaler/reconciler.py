@@ -238,7 +238,11 @@ class AutoscalerReconciler:
         decision = observed.decision
         text = describe(decision)
         wake_at = _wake_at(observed)
-        state.explanation = explain(
+        state.explanation = {
+            "namespace": key.namespace,
+            "name": key.name,
+            "acts": verdict.may_act,
+        } | explain(
             Explained(
                 observed.owner.metadata.name,
                 observed.snapshot,

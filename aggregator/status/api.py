@@ -6,6 +6,7 @@
 | /v1/gameservers/NAMESPACE/NAME | one server: verdicts, runs, actions and why not, transitions |
 | /v1/gameserversets[?namespace=&limit=&continue=] | a part of the sets, as summaries |
 | /v1/gameserversets/NAMESPACE/NAME | one set: counts, conditions, qualities, its servers |
+| /v1/autoscalers/NAMESPACE/NAME | an autoscaler's last decision: every number, who is what, why |
 
 Every error is JSON with `reason` and `message`, and with `field` where a parameter is wrong.
 """
@@ -51,11 +52,13 @@ class StatusPorts:
         views: builds the answers.
         access: who may read; None where everybody on this machine may (local mode).
         leading: whether this aggregator leads: only the leader has the reports.
+        autoscaler: explains the last decision of an autoscaler; None before there was one.
     """
 
     views: StatusViews
     access: StatusAccess | None
     leading: Callable[[], bool]
+    autoscaler: Callable[[ObjectKey], dict[str, Any] | None] = lambda _key: None
 
 
 def status_app(ports: StatusPorts) -> web.Application:
@@ -66,6 +69,7 @@ def status_app(ports: StatusPorts) -> web.Application:
     app.router.add_get("/v1/gameservers/{namespace}/{name}", api.get_server)
     app.router.add_get("/v1/gameserversets", api.list_sets)
     app.router.add_get("/v1/gameserversets/{namespace}/{name}", api.get_set)
+    app.router.add_get("/v1/autoscalers/{namespace}/{name}", api.get_autoscaler)
     return app
 
 
@@ -88,7 +92,8 @@ class _StatusApi:
     async def list_servers(self, request: web.Request) -> web.Response:
         part = _part(request, _LIST_PARAMETERS | {"set"})
         await self._admit(request, ObjectKey(part.namespace, ""))
-        return _json(_render_page(self._ports.views.servers(part, request.query.get("set", ""))))
+        page = await self._ports.views.servers(part, request.query.get("set", ""))
+        return _json(_render_page(page))
 
     async def get_server(self, request: web.Request) -> web.Response:
         key = _key(request)
@@ -111,6 +116,15 @@ class _StatusApi:
         if document is None:
             raise _not_found("set", key)
         return _json(_render_document(document))
+
+    async def get_autoscaler(self, request: web.Request) -> web.Response:
+        key = _key(request)
+        # It names all servers of its set.
+        await self._admit(request, ObjectKey(key.namespace, ""))
+        explanation = self._ports.autoscaler(key)
+        if explanation is None:
+            raise _not_found("deciding autoscaler", key)
+        return _json(explanation)
 
     async def _admit(self, request: web.Request, what: ObjectKey) -> None:
         """Let the request pass, or raise."""

@@ -21,6 +21,7 @@ class Writer(StrEnum):
     GAMESERVER = "aggregator.gameserver"
     GAMESERVERSET = "aggregator.gameserverset"
     CLAIMS = "aggregator.claims"
+    AUTOSCALER = "aggregator.autoscaler"
 
 
 _LABELS: Path = ("metadata", "labels")
@@ -47,7 +48,9 @@ OWNERS: dict[str, dict[Path, Writer]] = {
         (*_LABELS, names.DELETING_LABEL): Writer.CLAIMS,
         ("spec", "deletion"): Writer.CLAIMS,
     },
-    # Its spec and metadata belong to people, but for what a deletion costs.
+    names.AUTOSCALER_KIND: {("status",): Writer.AUTOSCALER},
+    # Its spec and metadata belong to people, but for what a deletion costs. An autoscaler raises
+    # replicas in people's place, as they do and an HPA does: on the version that it saw.
     names.GAMESERVERSET_KIND: {
         ("status",): Writer.GAMESERVERSET,
         ("spec", "replicas"): Writer.GAMESERVERSET,

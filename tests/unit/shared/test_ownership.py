@@ -23,6 +23,8 @@ from shared.api.ownership import OWNERS, Writer, writer_of
         ("GameServerSet", ("status", "replicas"), Writer.GAMESERVERSET),
         ("GameServerSet", ("spec", "replicas"), Writer.GAMESERVERSET),
         ("GameServerSet", ("spec", "serviceName"), None),
+        ("GameServerSetAutoscaler", ("status", "counts"), Writer.AUTOSCALER),
+        ("GameServerSetAutoscaler", ("spec", "mode"), None),
         ("GameServerSet", (), None),
         ("Node", (), None),
     ],
