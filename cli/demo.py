@@ -249,6 +249,7 @@ class Demo:
         finally:
             process.terminate()
             await process.wait()
+            self._watched.close()
 
     def _seen(self) -> set[tuple[str, Row]]:
         # pread: kubectl shares the file's position.

@@ -50,6 +50,8 @@ class ClusterOptions:
         kubeconfig: where to write the kubeconfig for people; None for the state folder.
         data: file that keeps the API server's state between runs; None for none.
         faults: rules of faults on purpose, as the API server takes them.
+        rbac: decide by roles; otherwise every user may do anything.
+        control: serve /control: what was asked for, faults on order.
         progress: called with one line for each thing that is started.
     """
 
@@ -60,6 +62,8 @@ class ClusterOptions:
     kubeconfig: Path | None = None
     data: Path | None = None
     faults: Sequence[str] = ()
+    rbac: bool = False
+    control: bool = False
     progress: Callable[[str], None] = field(default=lambda _line: None)
 
 
@@ -163,6 +167,7 @@ class LocalCluster:
         ]
         if self._options.data is not None:
             arguments += ["--data", str(self._options.data)]
+        arguments += ["--rbac"] * self._options.rbac + ["--control"] * self._options.control
         for fault in self._options.faults:
             arguments += ["--fault", fault]
         for number, crd in enumerate(self._options.crds):
