@@ -6,6 +6,7 @@ would wait for ever.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -22,7 +23,8 @@ def health_app(
 
     Args:
         checks: by name, for example "pods synced": whether it is true now. Must not block.
-        render_metrics: Accept header -> exposition and content type; None for no `/metrics`.
+        render_metrics: Accept header -> exposition and content type, called in a thread; None for
+            no `/metrics`.
     """
 
     async def healthz(_request: web.Request) -> web.Response:
@@ -36,7 +38,8 @@ def health_app(
 
     async def metrics(request: web.Request) -> web.Response:
         assert render_metrics is not None  # noqa: S101 - the route exists only then
-        body, content_type = render_metrics(request.headers.get("Accept", ""))
+        accept = request.headers.get("Accept", "")
+        body, content_type = await asyncio.to_thread(render_metrics, accept)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     app = web.Application()

@@ -99,7 +99,10 @@ class Metrics:
             self._latency.observe(seconds)
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """Return the exposition and its content type.
+        """Return the exposition and its content type; may run in a thread of its own.
+
+        Whatever it reads is taken out of a cache by one call, which is atomic, and is never changed
+        afterwards. With 10,000 servers that takes a tenth of a second, too long for the event loop.
 
         Args:
             accept: header of the scrape.
@@ -164,8 +167,9 @@ class _Actions(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield the counter."""
         sets = {(key.namespace, key.name) for key in self._caches.sets.keys()}  # noqa: SIM118
-        for gone in [key for key in self._counted if key[:2] not in sets]:
-            del self._counted[gone]
+        for key in list(self._counted):
+            if key[:2] not in sets:
+                self._counted.pop(key, None)
         family = CounterMetricFamily(
             "gamekeeper_service_quality_actions",
             "Times that the actions of a quality ran, by its verdict.",

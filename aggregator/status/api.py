@@ -6,7 +6,7 @@
 | /v1/gameservers/NAMESPACE/NAME | one server: verdicts, runs, actions and why not, transitions |
 | /v1/gameserversets[?namespace=&limit=&continue=] | a part of the sets, as summaries |
 | /v1/gameserversets/NAMESPACE/NAME | one set: counts, conditions, qualities, its servers |
-| /v1/autoscalers/NAMESPACE/NAME | an autoscaler's last decision: every number, who is what, why |
+| /v1/autoscalers/NAMESPACE/NAME | every number of an autoscaler's last decision, and why |
 
 Every error is JSON with `reason` and `message`, and with `field` where a parameter is wrong.
 """

@@ -80,6 +80,9 @@ def actions(old: GameServer | None, new: GameServer) -> tuple[Action, ...]:
     """Return the actions that were executed between two states of an object."""
     if old is not None and old.metadata.uid != new.metadata.uid:
         old = None
+    if old is not None and _annotation(old) == _annotation(new):
+        # As of nearly every change: nothing has to be read.
+        return ()
     former = _records(old)
     present = objects.present_fields(old) if old is not None else None
     return tuple(
@@ -110,6 +113,8 @@ def _changes(
 
 def _causes(old: GameServer, new: GameServer) -> dict[str, str]:
     """Return which quality wrote a field, for the fields that its record tells anew."""
+    if _annotation(old) == _annotation(new):
+        return {}
     former = _records(old)
     return {
         ".".join(field): f"{name}={record.verdict.status}({record.verdict.result or 'empty'})"
@@ -120,9 +125,11 @@ def _causes(old: GameServer, new: GameServer) -> dict[str, str]:
 
 
 def _records(server: GameServer | None) -> dict[str, Record]:
-    if server is None:
-        return {}
-    return parse_records(server.metadata.annotations.get(names.VERDICTS_ANNOTATION))
+    return {} if server is None else parse_records(_annotation(server))
+
+
+def _annotation(server: GameServer) -> str | None:
+    return server.metadata.annotations.get(names.VERDICTS_ANNOTATION)
 
 
 def _shown_fields(server: GameServer) -> dict[str, str]:

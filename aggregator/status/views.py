@@ -6,7 +6,6 @@ What goes over all servers of a set lets the event loop run in between: reports 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 _SERVERS_AT_A_TIME = 50
 # A set document stays below a megabyte; the list of servers has them all, part by part.
 _MOST_SERVERS = 500
-_ORDINAL = re.compile(r"(.*?)-?(\d{1,18})?")
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +127,18 @@ class StatusViews:
             observed_since=self._since,
         )
 
-    def servers(self, part: Part, game_server_set: str = "") -> documents.Page:
+    async def servers(self, part: Part, game_server_set: str = "") -> documents.Page:
         """Return a part of the servers, of one set if it is named."""
-        store = self._caches.servers
-        keys = [
-            key
-            for key, server in store.items()
-            if not game_server_set or _is_of(self._caches.set_key_of(server), game_server_set)
-        ]
+        keys = self._caches.servers.keys()
+        if game_server_set:
+            keys = [
+                key
+                for key, server in self._caches.servers.items()
+                if _is_of(self._caches.set_key_of(server), game_server_set)
+            ]
         page, following = _page(keys, part)
-        items = tuple(self._summary(key, self._observe(key)) for key in page)
-        return documents.Page(items, following)
+        items = [self._summary(key, self._observe(key)) async for key in _politely(page)]
+        return documents.Page(tuple(items), following)
 
     async def game_server_sets(self, part: Part) -> documents.Page:
         """Return a part of the sets."""
@@ -299,10 +299,11 @@ async def _politely(keys: Sequence[ObjectKey]) -> AsyncIterator[ObjectKey]:
 
 def _order(key: ObjectKey) -> tuple[str, str, int, str]:
     """Return what sorts keys as people count: minecraft-2 before minecraft-10."""
-    match = _ORDINAL.fullmatch(key.name)
-    if match is None or match[2] is None:
+    base = key.name.rstrip("0123456789")
+    ordinal = key.name[len(base) :]
+    if not 1 <= len(ordinal) <= _MOST_DIGITS:
         return key.namespace, key.name, -1, key.name
-    return key.namespace, match[1], int(match[2]), key.name
+    return key.namespace, base, int(ordinal), key.name
 
 
 def _page(keys: Iterable[ObjectKey], part: Part) -> tuple[list[ObjectKey], str | None]:
