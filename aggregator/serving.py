@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
@@ -61,7 +62,14 @@ class HttpServer:
         """Stop listening and end the connections, those that are answered after their answer."""
         await self._runner.cleanup()
 
-    def close_connections(self) -> None:
-        """End every connection that is open now, after the answer that it waits for; go on."""
-        if self._runner.server is not None:
-            self._runner.server.pre_shutdown()
+    async def close_connections(self) -> None:
+        """End every connection that is open now, after the answer that it waits for; go on.
+
+        NB: the server's own `pre_shutdown` leaves the idle ones open, and its `shutdown` forgets
+        those that come meanwhile.
+        """
+        if self._runner.server is None:
+            return
+        async with asyncio.TaskGroup() as tasks:
+            for connection in self._runner.server.connections:
+                tasks.create_task(connection.shutdown(_SHUTDOWN_SECONDS))
