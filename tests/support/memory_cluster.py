@@ -146,18 +146,30 @@ class MemoryCluster(FakeKubeClient):
         for key, pod in self.all(PODS).items():
             if "deletionTimestamp" in pod["metadata"]:
                 del self.objects[PODS.plural, key]
-            elif pod.get("status") is None:
-                self.version += 1
-                pod["metadata"]["resourceVersion"] = str(self.version)
-                pod["status"] = {
-                    "phase": "Running",
-                    "conditions": [{"type": "Ready", "status": "True"}],
-                }
+            else:
+                self._run(pod)
         pod_uids = {pod["metadata"]["uid"] for pod in self.all(PODS).values()}
         for key, server in self.all(GAMESERVERS).items():
             owners = server["metadata"].get("ownerReferences", ())
             if any(each["kind"] == "Pod" and each["uid"] not in pod_uids for each in owners):
                 del self.objects[GAMESERVERS.plural, key]
+
+    def _run(self, pod: Json) -> None:
+        """Start a pod, and restart each container whose image changed."""
+        if pod.get("status", {}).get("phase") in ("Failed", "Succeeded"):
+            return
+        status = {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [
+                {"name": each["name"], "containerID": f"run://{each.get('image', '')}"}
+                for each in pod["spec"]["containers"]
+            ],
+        }
+        if pod.get("status") != status:
+            self.version += 1
+            pod["metadata"]["resourceVersion"] = str(self.version)
+            pod["status"] = status
 
     def all(self, resource: Resource) -> dict[ObjectKey, Json]:
         """The stored objects themselves, by key."""
