@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import shared
-from cli.kubeconfig import STATUS_EXTENSION
+from cli.kubeconfig import STATUS_EXTENSION, read_current_context
 from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
 from localcluster.kubelet.mount_plan import PRIVATE_FOLDERS
 from localcluster.programs import HttpReady, ProgramSpec
@@ -41,13 +41,15 @@ async def gamekeeper_cluster(options: ClusterOptions) -> AsyncIterator[LocalClus
     async with LocalCluster(complete) as cluster:
         status_port = free_port()
         await cluster.start_program(_aggregator(cluster, status_port))
-        cluster.add_kubeconfig_extension(STATUS_EXTENSION, {"url": status_url(status_port)})
+        url = f"http://{ADDRESS}:{status_port}"
+        cluster.add_kubeconfig_extension(STATUS_EXTENSION, {"url": url})
         yield cluster
 
 
-def status_url(port: int) -> str:
-    """Return the URL of the status API on this machine."""
-    return f"http://{ADDRESS}:{port}"
+def status_api_url(cluster: LocalCluster) -> str:
+    """Return where the status API of a running cluster is, as its kubeconfig says."""
+    context = read_current_context([cluster.kubeconfig])
+    return str(context.extensions[STATUS_EXTENSION]["url"])
 
 
 def _agent_image() -> dict[str, Any]:

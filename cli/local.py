@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from cli.cluster import gamekeeper_cluster
+from cli.cluster import gamekeeper_cluster, status_api_url
 from cli.kubectl import Kubectl
 from cli.manifests import check_manifest, find_images
 from localcluster.cluster import ClusterOptions
@@ -76,6 +76,7 @@ async def _run(options: LocalOptions, images: dict[str, Path]) -> int:
     async with gamekeeper_cluster(cluster_options) as cluster:
         _say(f"ready after {monotonic_seconds() - started:.1f} s")
         _say(f"logs are in {cluster.directory / 'logs'}")
+        _say(f"the status API is at {status_api_url(cluster)}; or type: gamekeeper explain gs NAME")
         print(f"export KUBECONFIG={cluster.kubeconfig}", flush=True)
         kubectl = Kubectl(cluster.kubeconfig)
         for file in options.files:

@@ -102,6 +102,26 @@ def test_without_tls_reports_are_taken_on_loopback_only() -> None:
         read_settings(plain)
 
 
+def test_the_status_api_asks_who_reads_unless_it_is_on_loopback() -> None:
+    off = {"GAMEKEEPER_STATUS_AUTHENTICATION": "off"}
+    assert read_settings(LEAST).status_authentication == "token"
+    assert read_settings(LEAST | off).status_address == "127.0.0.1"
+    with pytest.raises(InvalidInput, match="off only on a loopback address"):
+        read_settings(LEAST | off | {"GAMEKEEPER_STATUS_ADDRESS": "0.0.0.0"})
+
+
+def test_without_tls_the_status_api_is_on_loopback_only() -> None:
+    plain = {
+        name: value for name, value in LEAST.items() if not name.startswith("GAMEKEEPER_REPORT_TLS")
+    }
+    everywhere = {
+        "GAMEKEEPER_REPORT_ADDRESS": "127.0.0.1",
+        "GAMEKEEPER_STATUS_ADDRESS": "0.0.0.0",
+    }
+    with pytest.raises(InvalidInput, match="unless status_address is a loopback"):
+        read_settings(plain | everywhere)
+
+
 @pytest.mark.parametrize(
     ("change", "field", "message"),
     [
