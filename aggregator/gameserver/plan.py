@@ -25,7 +25,7 @@ from aggregator.gameserver.precedence import render_mark
 from aggregator.gameserver.state import current_state
 from aggregator.gameserver.status import plan_status
 from aggregator.gameserver.story import action_events, state_events
-from aggregator.quality.fields import CONTAINERS, merge_containers
+from aggregator.quality.fields import CONTAINERS, merge_containers, template_containers
 from aggregator.quality.match import matchable_verdicts
 from aggregator.quality.merge import Effects, Situation, decide
 from aggregator.quality.verdicts import nest, parse_records, render_records
@@ -147,6 +147,7 @@ def _decide(
             pod_uid=pod.metadata.uid,
             now=observed.now,
             edited=objects.edited_fields(observed.at_report, server),
+            containers=template_containers(observed.owner.spec),
         )
     )
 

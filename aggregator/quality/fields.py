@@ -19,10 +19,11 @@ from shared.api import names
 from shared.api.meta import LABEL_VALUE_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from shared.api.gameserver import GameServerContainer
+    from shared.api.gameserverset import GameServerSetSpec
     from shared.api.service_quality import ServiceQualityAction
 
 Field = tuple[str, ...]
@@ -111,6 +112,23 @@ def value_problem(field: Field, value: FieldValue) -> str | None:
     return None
 
 
+def template_containers(spec: GameServerSetSpec) -> frozenset[str]:
+    """Return the names of the containers that an action of this set can speak of."""
+    containers = spec.game_server_template.spec["containers"]
+    return frozenset(container["name"] for container in containers)
+
+
+def check_container(field: Field, known: Collection[str] | None) -> None:
+    """Refuse a field of a container that is not in the template; without one all are taken.
+
+    Raises:
+        SkippedField: naming those that are.
+    """
+    if known is not None and field[0] == CONTAINERS and field[1] not in known:
+        listed = ", ".join(sorted(known))
+        raise SkippedField(f"{field[1]!r} is no container of the template ({listed})")
+
+
 def container_fields(containers: Iterable[GameServerContainer]) -> dict[Field, FieldValue]:
     """Return the image and the resources of each container as fields."""
     fields: dict[Field, FieldValue] = {}
@@ -133,8 +151,7 @@ def merge_containers(
         writes: any fields; those of containers count.
     """
     entries: dict[str, dict[str, Any]] = {
-        container.name: container.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        for container in present
+        container.name: container.model_dump(exclude_defaults=True) for container in present
     }
     for field, value in writes.items():
         if field[0] == CONTAINERS:

@@ -15,12 +15,13 @@ from aggregator.quality.fields import (
     FieldValue,
     SkippedField,
     action_fields,
+    check_container,
     usable_value,
 )
 from shared.protocol.report import Status, clean_result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from shared.api.service_quality import ServiceQuality, ServiceQualityAction
     from shared.protocol.report import ProbeReport
@@ -102,8 +103,16 @@ def matchable_verdicts(probes: Iterable[ProbeReport]) -> dict[str, Verdict]:
     return verdicts
 
 
-def contribution(quality: ServiceQuality, verdict: Verdict | None) -> Contribution:
-    """Return what `quality` asks for when its verdict is `verdict`; nothing without a verdict."""
+def contribution(
+    quality: ServiceQuality, verdict: Verdict | None, containers: Collection[str] | None = None
+) -> Contribution:
+    """Return what `quality` asks for when its verdict is `verdict`; nothing without a verdict.
+
+    Args:
+        quality: with its actions.
+        verdict: None when it is not known.
+        containers: names of those in the set's template; None when they are not known.
+    """
     if verdict is None:
         return NOTHING
     fields: dict[Field, FieldValue] = {}
@@ -112,6 +121,7 @@ def contribution(quality: ServiceQuality, verdict: Verdict | None) -> Contributi
     for action in matching:
         for field, written in action_fields(action):
             try:
+                check_container(field, containers)
                 value = usable_value(field, written, verdict.result)
             except SkippedField as reason:
                 skipped[field] = str(reason)

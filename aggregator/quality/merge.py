@@ -50,6 +50,7 @@ class Situation:
         pod_uid: the pod that the verdicts speak of.
         now: for executedAt.
         edited: fields that have changed since the verdicts were reported, by whomever.
+        containers: names of those in the set's template; None when they are not known.
     """
 
     qualities: Sequence[ServiceQuality]
@@ -59,6 +60,7 @@ class Situation:
     pod_uid: str
     now: datetime
     edited: frozenset[Field] = frozenset()
+    containers: frozenset[str] | None = None
 
     def record_of(self, quality: ServiceQuality) -> Record | None:
         """Return the last acted-on verdict for this very pod; one of another pod is void."""
@@ -75,6 +77,10 @@ class Situation:
         """Tell whether a permanent quality has acted for this pod already."""
         record = self.record_of(quality)
         return quality.permanent and record is not None and record.executed_at is not None
+
+    def contribution_of(self, quality: ServiceQuality, verdict: Verdict | None) -> Contribution:
+        """Return what the quality asks of this server when its verdict is `verdict`."""
+        return contribution(quality, verdict, self.containers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,7 @@ def decide(situation: Situation) -> Effects | None:
     before = {quality.name: _acted_on(quality, situation) for quality in unspent}
     # A quality without an edge goes on asking for what it asked before: nothing of it is new.
     now = before | {
-        quality.name: contribution(quality, situation.verdicts[quality.name])
+        quality.name: situation.contribution_of(quality, situation.verdicts[quality.name])
         for quality in edges
         if quality.name in before
     }
@@ -178,7 +184,7 @@ def _acted_on(quality: ServiceQuality, situation: Situation) -> Contribution:
     new, else the first edge after the correction would use it up without an effect.
     """
     record = None if quality.permanent else situation.record_of(quality)
-    return contribution(quality, None if record is None else record.verdict)
+    return situation.contribution_of(quality, None if record is None else record.verdict)
 
 
 def _is_first(

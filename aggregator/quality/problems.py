@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aggregator.quality.fields import CONTAINERS, action_fields, value_problem
+from aggregator.quality.fields import (
+    CONTAINERS,
+    SkippedField,
+    action_fields,
+    check_container,
+    template_containers,
+    value_problem,
+)
 from aggregator.quality.probes import QualityProblem, plan_probes
 
 if TYPE_CHECKING:
@@ -23,8 +30,7 @@ if TYPE_CHECKING:
 def invalid_qualities(spec: GameServerSetSpec) -> tuple[QualityProblem, ...]:
     """Return every field of the qualities that is ignored, with its path and the remedy."""
     problems = list(plan_probes(spec).problems)
-    containers = spec.game_server_template.spec["containers"]
-    known = frozenset(container["name"] for container in containers)
+    known = template_containers(spec)
     for index, quality in enumerate(spec.service_qualities):
         for number, action in enumerate(quality.service_quality_action):
             path = f"spec.serviceQualities[{index}].serviceQualityAction[{number}]"
@@ -45,10 +51,10 @@ def _unknown_containers(
     action: ServiceQualityAction, path: str, known: frozenset[str]
 ) -> Iterator[QualityProblem]:
     for index, entry in enumerate(action.containers):
-        if entry.name not in known:
-            listed = ", ".join(sorted(known))
-            message = f"{entry.name!r} is no container of the template ({listed})"
-            yield QualityProblem(f"{path}.{CONTAINERS}[{index}].name", message)
+        try:
+            check_container((CONTAINERS, entry.name), known)
+        except SkippedField as skipped:
+            yield QualityProblem(f"{path}.{CONTAINERS}[{index}].name", str(skipped))
 
 
 def _path(field: Field, positions: dict[str, int]) -> str:

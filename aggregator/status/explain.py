@@ -16,6 +16,7 @@ from aggregator.quality.conditions import (
     REASON_AGENT_MISSING,
     REASON_NO_REPORT,
 )
+from aggregator.quality.fields import template_containers
 from aggregator.quality.match import Contribution, contribution, matchable_verdicts
 from aggregator.quality.merge import Outcome, Situation, decide, merge
 from aggregator.quality.verdicts import parse_records
@@ -139,10 +140,11 @@ def explain(observed: Observed) -> tuple[ExplainedQuality, ...]:
         present=objects.present_fields(server),
         pod_uid=observed.pod.metadata.uid if observed.pod is not None else "",
         now=observed.now,
+        containers=template_containers(owner.spec),
     )
     hindrance = _hindrance(observed)
     asked = {
-        quality.name: contribution(quality, _verdict(quality, situation))
+        quality.name: situation.contribution_of(quality, _verdict(quality, situation))
         for quality in situation.qualities
         if not situation.is_spent(quality)
     }

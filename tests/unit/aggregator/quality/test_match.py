@@ -167,6 +167,20 @@ def test_an_unusable_value_skips_its_field_only_and_says_why(action, skipped):
     assert asked == Contribution({("networkDisabled",): True}, (skipped,), actions=1)
 
 
+def test_a_container_that_is_not_in_the_template_is_left_alone():
+    images = [{"name": "game", "image": "g:2"}, {"name": "gone", "image": "x:1", "resources": {}}]
+    asking = quality("q", {"state": True, "containers": images})
+    gone = "'gone' is no container of the template (game, log)"
+    assert contribution(asking, verdict(), {"log", "game"}) == Contribution(
+        {("containers", "game", "image"): "g:2"},
+        (
+            (("containers", "gone", "image"), gone),
+            (("containers", "gone", "resources"), gone),
+        ),
+        actions=1,
+    )
+
+
 def test_a_later_usable_value_makes_the_refusal_moot():
     actions = ({"state": True, "opsState": "not legal"}, {"state": True, "opsState": "Busy"})
     assert contribution(quality("q", *actions), verdict()) == Contribution(

@@ -304,6 +304,33 @@ def test_containers_and_metadata_are_merged_field_by_field():
     }
 
 
+def test_only_containers_of_the_template_are_written():
+    images = [{"name": "game", "image": "g:2"}, {"name": "gone", "image": "x:1"}]
+    asking = quality("q", {"state": True, "containers": images})
+    containers = frozenset({"game"})
+    first = Situation((asking,), {}, seen(q="True"), {}, "pod-0", NOW, containers=containers)
+    effects = decide(first)
+    assert effects.writes == {("containers", "game", "image"): "g:2"}
+    assert [field for field, _ in effects.executed[0].skipped] == [("containers", "gone", "image")]
+    again = Situation(
+        (asking,), effects.records, seen(q="True:2"), {}, "pod-0", NOW, containers=containers
+    )
+    assert decide(again).outcomes == {("containers", "game", "image"): Outcome.UNCHANGED}
+
+
+def test_a_field_that_changed_since_the_report_is_left_to_who_changed_it():
+    edited = frozenset({OPS_STATE})
+    present = {OPS_STATE: "Allocated"}
+    changed = Situation((IDLE,), {}, seen(idle="True"), present, "pod-0", NOW, edited=edited)
+    effects = decide(changed)
+    assert (effects.writes, effects.outcomes) == ({}, {OPS_STATE: Outcome.EDITED})
+    assert effects.records["idle"].fields == {}
+    assert (
+        decide(Situation((IDLE,), effects.records, seen(idle="True"), present, "pod-0", NOW))
+        is None
+    )
+
+
 def test_the_spent_quality_keeps_its_record_and_its_time():
     server = Server((ONCE,))
     server.step(once="True:full")
