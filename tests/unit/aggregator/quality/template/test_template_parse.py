@@ -119,6 +119,10 @@ def test_a_value_with_an_action_is_a_template(value, expected):
         pytest.param("{{0x1p4}}", 1, 3, "0x1p4 is no number", id="float in base 16"),
         pytest.param("{{1i}}", 1, 3, "1i is no number", id="imaginary"),
         pytest.param(r'{{"\q"}}', 1, 3, r'"\q" has an unknown escape \q', id="escape"),
+        pytest.param(
+            r'{{"\qab"}}', 1, 3, r'"\qab" has an unknown escape \q', id="escape, then text"
+        ),
+        pytest.param("\n{{end}}", 2, 3, "end without an if", id="behind a line that is empty"),
         pytest.param(r'{{"a\xff"}}', 1, 3, r'"a\xff" must be valid UTF-8', id="UTF-8"),
         pytest.param(
             r'{{"\ud800"}}', 1, 3, r'"\ud800" has no character \ud800', id="half a character"

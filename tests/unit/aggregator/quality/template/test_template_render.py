@@ -86,6 +86,19 @@ def test_the_output_has_a_bound():
     assert str(refused.value) == f"renders more than {MAX_OUTPUT} characters"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a{{/* one */}}b{{/* two */}}c", "abc"),
+        (r'{{"\U0010ffff"}}', "\U0010ffff"),
+        (r"{{'\U0010ffff'}}", "1114111"),
+    ],
+    ids=["two comments", "the last character", "its number"],
+)
+def test_corners(text, expected):
+    assert rendered(text) == expected
+
+
 def test_a_result_is_never_a_template():
     assert rendered("{{.Result}}", "{{.Result}}{{end}}") == "{{.Result}}{{end}}"
 
