@@ -21,7 +21,14 @@ import msgspec
 import structlog
 
 from aggregator import log_keys
-from aggregator.kube.errors import Expired, FailedRequest, Unavailable, error_from, shorten
+from aggregator.kube.errors import (
+    Expired,
+    FailedRequest,
+    NotFound,
+    Unavailable,
+    error_from,
+    shorten,
+)
 from aggregator.kube.resources import ObjectKey
 from shared.backoff import Backoff
 from shared.clock import monotonic_seconds
@@ -182,7 +189,8 @@ class Reflector(Generic[T]):
             except (TransientError, TerminalError) as error:
                 # A 403 is terminal for one request, not for a watch: rights can be granted later.
                 wait = self._failed(error)
-                if isinstance(error, TerminalError):
+                if isinstance(error, TerminalError | NotFound):
+                    # No right to it, or no such resource in this cluster.
                     self.tried.set()
             if wait:
                 await asyncio.sleep(wait)

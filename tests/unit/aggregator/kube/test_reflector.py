@@ -249,3 +249,98 @@ async def test_a_big_list_lets_other_tasks_run(client: FakeKubeClient, observed:
         group.create_task(observed.run(1))
         group.create_task(count())
     assert max(after - before for before, after in pairwise(turns)) <= 64
+
+
+async def test_a_refresh_lists_again_and_says_when_the_store_equals_that(
+    client: FakeKubeClient,
+) -> None:
+    """The watch lags without a sign of it: what it does not tell is found all the same."""
+    store: Store[str] = Store()
+    changes: list[Change] = []
+    client.put(PODS, "a", value="1")
+    reflector = Reflector(
+        client, Selection(PODS), store, decode, lambda old, new: changes.append((old, new))
+    )
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(reflector.run())
+        await reflector.synced.wait()
+        await asyncio.sleep(1)
+        client.put(PODS, "b", value="2")
+        await asyncio.sleep(60)
+        assert [key.name for key in store.keys()] == ["a"]  # noqa: SIM118 - a store is no dict
+        await reflector.refresh()
+        assert [key.name for key in store.keys()] == ["a", "b"]  # noqa: SIM118
+        await asyncio.sleep(1)
+        running.cancel()
+    assert (changes, client.watched_from) == ([(None, "1"), (None, "2")], ["101", "102"])
+
+
+async def test_a_refresh_that_comes_while_a_list_is_made_has_another_made(
+    client: FakeKubeClient,
+) -> None:
+    """The list may have begun before what it is asked for was written."""
+    store: Store[str] = Store()
+    reflector = Reflector(client, Selection(PODS), store, decode, lambda _old, _new: None)
+    async with asyncio.TaskGroup() as tasks:
+        refreshing = tasks.create_task(reflector.refresh())
+        await asyncio.sleep(0)
+        running = tasks.create_task(reflector.run())
+        await refreshing
+        again = tasks.create_task(reflector.refresh())
+        await again
+        running.cancel()
+    assert client.calls == [("list", "pods")] * 2
+
+
+async def test_an_object_that_is_none_of_ours_does_not_exist(client: FakeKubeClient) -> None:
+    store: Store[str] = Store()
+    changes: list[Change] = []
+
+    def ours(raw: bytes) -> str | None:
+        value = decode(raw)
+        return None if value == "foreign" else value
+
+    client.put(PODS, "a", value="1")
+    client.put(PODS, "b", value="foreign")
+    client.watches["pods"].append(
+        [
+            event("MODIFIED", "b", 103, value="foreign"),
+            event("MODIFIED", "a", 104, value="foreign"),
+            event("DELETED", "b", 105, value="foreign"),
+            asyncio.Event(),
+        ]
+    )
+    reflector = Reflector(
+        client, Selection(PODS), store, ours, lambda old, new: changes.append((old, new))
+    )
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(10):
+            await reflector.run()
+    assert (changes, len(store)) == ([(None, "1"), ("1", None)], 0)
+
+
+async def test_a_refused_list_has_been_tried_and_one_that_got_no_answer_has_not(
+    client: FakeKubeClient,
+) -> None:
+    client.failures["list"].extend(
+        [Unavailable("Away", "no answer"), Rejected("Forbidden", "nodes is forbidden", 403)]
+    )
+    reflector = Reflector(
+        client,
+        Selection(PODS),
+        Store(),
+        decode,
+        lambda _old, _new: None,
+        Pace(Backoff(1.0, 8.0), share=lambda: 0.0),
+    )
+    seen = []
+    with capture_logs():
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(reflector.run())
+            for _ in range(3):
+                await asyncio.sleep(0.3)
+                seen.append((reflector.tried.is_set(), reflector.synced.is_set()))
+            await asyncio.sleep(2)
+            seen.append((reflector.tried.is_set(), reflector.synced.is_set()))
+            running.cancel()
+    assert seen == [(False, False), (True, False), (True, False), (True, True)]
