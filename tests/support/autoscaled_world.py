@@ -108,6 +108,13 @@ class AutoscaledWorld(World):
             if key in pods and "deletionTimestamp" not in pods[key]["metadata"]
         }
 
+    def annotate_set(self, key: str, value: str) -> None:
+        """Annotate the set, as kubectl does."""
+        metadata = self.cluster.objects[GAMESERVERSETS.plural, SET_KEY]["metadata"]
+        self.cluster.version += 1
+        metadata["annotations"] = metadata.get("annotations", {}) | {key: value}
+        metadata["resourceVersion"] = str(self.cluster.version)
+
     def label(self, name: str, **labels: str) -> None:
         """Label a pod, as a hook's handler does."""
         metadata = self.cluster.objects[PODS.plural, ObjectKey(SET_KEY.namespace, name)]["metadata"]
@@ -222,11 +229,12 @@ def autoscaled(
 
 def install(clock: Clock, monkeypatch: Any) -> None:
     """Make the autoscaler read the clock of the world."""
-    for module in ("reconciler", "rivals"):
+    for module in ("marked", "reconciler", "rivals"):
         monkeypatch.setattr(
             f"aggregator.autoscaler.{module}.monotonic_seconds", lambda: clock.seconds
         )
-    monkeypatch.setattr(
-        "aggregator.autoscaler.reconciler.utc_now",
-        lambda: NOW + timedelta(seconds=clock.seconds),
-    )
+    for module in ("marked", "reconciler"):
+        monkeypatch.setattr(
+            f"aggregator.autoscaler.{module}.utc_now",
+            lambda: NOW + timedelta(seconds=clock.seconds),
+        )
