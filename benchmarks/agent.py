@@ -55,11 +55,15 @@ LIMITS = {  # AGENT-EXEC.md, FOOTPRINT: all processes of the container, two prob
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What one program costs; None where it does not apply."""
+    """What one program costs; None where it does not apply.
+
+    `shared_pss_mib` is with the files of the machine, which others of its processes map, too.
+    """
 
     program: str
     rss_mib: float
     pss_mib: float
+    shared_pss_mib: float
     private_dirty_mib: float
     idle_mcpu: float
     cpu_ms_per_probe: float | None = None
@@ -229,11 +233,13 @@ def measure(program: Program, pod: PodSandbox, server: ReportServer) -> Footprin
     server.offer(IDLE_LIST, "r1")
     with started(program, pod, server) as pid:
         settle(program, server)
-        setup = private_copies(mapped_files([pid, *children(pid)]), pod.folder)
+        everything = own_processes(pid)
+        _, shared, _ = memory_mib(everything)
+        setup = private_copies(mapped_files(everything), pod.folder)
     server.received.clear()
     with started(program, pod, server, setup) as pid:
         settle(program, server)
-        processes = [pid, *(child for child in children(pid) if is_helper(child))]
+        processes = own_processes(pid)
         command = command_seconds() if program.reports else 0.0
         before, at = cpu_seconds(processes), time.monotonic()
         time.sleep(IDLE_SECONDS)
@@ -243,7 +249,7 @@ def measure(program: Program, pod: PodSandbox, server: ReportServer) -> Footprin
         busy = None
         if program.name == "agent":
             busy = cpu_per_probe(processes, server, command) * 1000
-    return Footprint(program.name, rss, pss, dirty, idle, busy)
+    return Footprint(program.name, rss, pss, shared, dirty, idle, busy)
 
 
 def settle(program: Program, server: ReportServer) -> None:
@@ -253,9 +259,17 @@ def settle(program: Program, server: ReportServer) -> None:
     time.sleep(SETTLE_SECONDS)
 
 
-def is_helper(pid: int) -> bool:
-    """Tell the agent's helper from a command that is just being probed."""
-    return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").startswith("gamekeeper")
+def own_processes(pid: int) -> list[int]:
+    """Return a program and, of its children, the agent's helper; not a command that is probed."""
+    helper = [child for child in children(pid) if _name(child).startswith("gamekeeper")]
+    return [pid, *helper]
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def cpu_per_probe(processes: Sequence[int], server: ReportServer, command: float) -> float:
@@ -269,26 +283,22 @@ def cpu_per_probe(processes: Sequence[int], server: ReportServer, command: float
     return (cpu_seconds(processes) - before) / (runs_so_far(server) - runs) - command
 
 
+_HEADS = ("RSS MiB", "PSS", "PSS, shared", "private dirty", "idle mCPU", "ms CPU/probe")
+
+
 def table(rows: Sequence[Footprint]) -> str:
     """Return the rows for people; what does not apply is a dash."""
-    heads = [
-        "program",
-        "RSS",
-        "PSS",
-        "private dirty",
-        "idle mCPU",
-        "ms CPU/probe",
-        "first probe ms",
-    ]
-    lines = ["".join(f"{head:>16}" if head != "program" else f"{head:20}" for head in heads)]
+    lines = [_line("program", (*_HEADS, "first probe ms"))]
     for row in rows:
-        _, *values = asdict(row).values()
-        cells = ("-" if value is None else f"{value:.2f}" for value in values)
-        lines.append(f"{row.program:20}" + "".join(f"{cell:>16}" for cell in cells))
-    limits = {"program": "limit of the agent", **LIMITS}
-    cells = (f"{limits[name]:.2f}" if name in LIMITS else "" for name in asdict(rows[0]))
-    lines.append(f"{'limit of the agent':20}" + "".join(f"{cell:>16}" for cell in [*cells][1:]))
-    return "\n".join(lines)
+        name, *values = asdict(row).values()
+        lines.append(_line(name, ["-" if value is None else f"{value:.2f}" for value in values]))
+    _, *names = asdict(rows[0])
+    limits = [f"{LIMITS[name]:.2f}" if name in LIMITS else "" for name in names]
+    return "\n".join([*lines, _line("limit of the agent", limits)])
+
+
+def _line(first: str, cells: Sequence[str]) -> str:
+    return f"{first:20}" + "".join(f"{cell:>16}" for cell in cells)
 
 
 def main() -> int:
