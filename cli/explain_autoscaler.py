@@ -65,7 +65,11 @@ def _line(label: str, text: str) -> str:
 
 
 def _policy(policy: dict[str, Any], schedules: list[str]) -> str:
-    told = [f"{name} {value}" for name, value in policy.items() if value is not None]
+    told = [
+        f"{name} {' or '.join(value) if isinstance(value, list) else value}"
+        for name, value in policy.items()
+        if value is not None
+    ]
     if schedules:
         told.append(f"in the schedules {', '.join(schedules)}")
     return ", ".join(told)
