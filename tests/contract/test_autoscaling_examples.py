@@ -1,11 +1,16 @@
 """The examples: the ScaledObjects of the seeds, unchanged, and beside each what is built in."""
 
+import re
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import yaml
 
+from aggregator.scaling.spec import read_spec
 from cli.convert import convert
+from shared.api.autoscaler import AutoscalerSpec
+from tests.support.builders import NOW
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "autoscaling"
@@ -31,3 +36,12 @@ def test_the_autoscaler_beside_it_is_what_convert_makes_of_it(name):
 def test_no_example_stands_alone():
     kinds = {path.name.split(".", 1)[0] for path in EXAMPLES.glob("*.yaml")}
     assert kinds == set(NAMES)
+
+
+def test_the_autoscaler_in_the_documentation_is_one():
+    text = (ROOT / "docs" / "autoscaling.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    spec = AutoscalerSpec.model_validate(yaml.safe_load(block)["spec"])
+    intent = read_spec(spec, NOW)
+    assert intent.policy.min_available == Fraction(1, 5)
+    assert [window.name for window in intent.windows] == ["evening"]
