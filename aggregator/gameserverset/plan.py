@@ -44,6 +44,7 @@ class Observed:
         failures: what is remembered of pods that ended, by id.
         templates: by revision, as far as they are known; None when they cannot be read.
         refusal: why the API server refused the last pods; empty when it did not.
+        returning: ids whose servers are to come back.
     """
 
     owner: GameServerSet
@@ -54,6 +55,7 @@ class Observed:
     failures: Mapping[int, Failure] = field(default_factory=dict)
     templates: Mapping[str, Template] | None = None
     refusal: str = ""
+    returning: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Plan:
         forgotten: accounted uids whose pods are gone: not to be remembered any longer.
         recalled: accounted uids whose scale-down was taken back: to be forgotten before anything
             else, or their next one would not be counted.
+        complete: every server that should exist does, so that none is to come back.
         status: to be written if it is not the one that was observed.
         requeue_after: until something is due that no event announces.
     """
@@ -83,6 +86,7 @@ class Plan:
     former_ids: frozenset[int] = frozenset()
     forgotten: tuple[str, ...] = ()
     recalled: tuple[Server, ...] = ()
+    complete: bool = False
     requeue_after: timedelta | None = None
 
     def describe(self) -> tuple[str, ...]:
@@ -161,6 +165,7 @@ def plan(observed: Observed) -> Plan:
         recalled=tuple(
             present[uid] for uid in accounted if uid in present and _is_free(present[uid])
         ),
+        complete=len(wanted) >= replicas,
         requeue_after=_next_due(observed, replacements, updates),
     )
 
@@ -191,6 +196,7 @@ def _scale_rules(observed: Observed, accounted: tuple[str, ...]) -> ScaleRules:
         else max(1, resolve(most, owner.spec.replicas, round_up=False)),
         former=observed.namesakes.waited_for,
         taken=observed.namesakes.taken,
+        returning=observed.returning,
     )
 
 

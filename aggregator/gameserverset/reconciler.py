@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aggregator.gameserverset.facts import Facts, read_facts
 from aggregator.gameserverset.namesakes import sort_namesakes
 from aggregator.gameserverset.plan import Observed, Plan, plan
+from aggregator.gameserverset.returning import Returning, look_again, without
 from aggregator.gameserverset.roster import Roster
 from aggregator.kube.controller import Result
 from aggregator.kube.resources import ObjectKey
@@ -45,6 +46,7 @@ class _Memory:
     Attributes:
         facts: what its spec means, and of which generation and collision that was read.
         failures: pods that ended, by id.
+        returning: ids whose servers are to come back.
         status_written_at: in seconds of the monotonic clock.
         rests_until: in seconds of the monotonic clock.
     """
@@ -52,6 +54,7 @@ class _Memory:
     roster: Roster = field(default_factory=Roster)
     facts: tuple[tuple[str, int, int | None], Facts] | None = None
     failures: Mapping[int, Failure] = field(default_factory=dict)
+    returning: Returning = field(default_factory=Returning)
     status_written_at: float = -STATUS_INTERVAL_SECONDS
     rests_until: float = 0.0
 
@@ -100,6 +103,10 @@ class GameServerSetReconciler:
         decision = plan(observed)
         _rest(memory, started)
         memory.failures = decision.replacements.failures
+        claimed = (claim.server.id for claim in decision.scale.claims)
+        memory.returning = without(memory.returning, claimed)
+        if decision.complete:
+            memory.returning = replace(memory.returning, ids=frozenset())
         failures += await self._applier.apply(observed, decision) if not paused else []
         refusal = self._applier.creations.refusal(key)
         if refusal != observed.refusal:
@@ -126,14 +133,17 @@ class GameServerSetReconciler:
             (pod, servers.get(ObjectKey(key.namespace, pod.metadata.name)))
             for pod in self._caches.pods_of(owner)
         ]
+        present = memory.roster.call(owner, pairs, now)
+        memory.returning = look_again(memory.returning, present.servers)
         return Observed(
             owner=owner,
             facts=self._facts(owner, memory),
-            present=memory.roster.call(owner, pairs, now),
+            present=present,
             now=now,
             namesakes=sort_namesakes(owner, self._caches.namesakes_of(owner)),
             failures=memory.failures,
             refusal=self._applier.creations.refusal(key),
+            returning=memory.returning.ids,
         )
 
     async def _look_up(

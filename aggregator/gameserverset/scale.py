@@ -9,7 +9,8 @@ must be exactly `replicas` wanted servers, after the deletions that lower it are
   and counts as a Kill even when the id is reserved, too;
 - too many: the first in the deletion order are claimed; nobody else dies, whatever terminates
   meanwhile;
-- too few: the smallest ids that are neither wanted nor reserved are missing. A missing id whose
+- too few: the smallest ids that are neither wanted nor reserved are missing, after those whose
+  servers were never unwanted. A missing id whose
   former pod is still there is waited for; no other id is taken in its place, so that after 5 -> 3
   -> 5 the same ids return. If that former pod only waits for its preDelete hook, its scale-down is
   taken back.
@@ -62,6 +63,7 @@ class ScaleRules:
         max_unavailable: servers that may be not available while the set grows, None for any.
         former: ids whose pod belongs to a set of this name that is gone, and is going, too.
         taken: ids whose pod belongs to somebody else.
+        returning: ids that are made again before smaller ones: their servers were never unwanted.
     """
 
     strategy: Strategy = "General"
@@ -70,6 +72,7 @@ class ScaleRules:
     max_unavailable: int | None = None
     former: frozenset[int] = frozenset()
     taken: frozenset[int] = frozenset()
+    returning: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +231,13 @@ def _plan_missing(
     """Return what to do about the ids that are missing."""
     if target <= len(wanted):
         return ScalePlan()
+    count = min(target - len(wanted), MAX_MISSING)
     kept = {server.id for server in wanted}
-    missing = unusable.smallest_outside(min(target - len(wanted), MAX_MISSING), kept)
+    back = sorted(id_ for id_ in rules.returning if id_ not in kept and id_ not in unusable)[:count]
+    others = unusable.smallest_outside(count - len(back), kept.union(back))
     present = {server.id: server for server in servers}
     releases, creations, waiting_for, taken = [], [], [], []
-    for id_ in missing:
+    for id_ in sorted((*back, *others)):
         former = present.get(id_)
         if former is not None and former.claimed == "ScaleDown" and _still_serves(former):
             releases.append(former)

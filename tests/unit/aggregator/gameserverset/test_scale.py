@@ -266,6 +266,22 @@ KILLED = server(1, "Kill")
             id="names that others have",
         ),
         pytest.param(
+            (*servers(0, 4), server(6, terminating=True)),
+            5,
+            reserved(9),
+            ScaleRules(returning=frozenset({4, 6, 8, 9})),
+            ScalePlan(creations=(1, 8), waiting_for=(6,)),
+            id="servers that were never unwanted come back first",
+        ),
+        pytest.param(
+            servers(0),
+            2,
+            NOTHING,
+            ScaleRules(returning=frozenset({7, 5})),
+            ScalePlan(creations=(5,)),
+            id="as many as are missing",
+        ),
+        pytest.param(
             (server(0, available=False), server(1)),
             6,
             NOTHING,
