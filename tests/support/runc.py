@@ -1,345 +1,183 @@
-"""A pod of real containers for tests: runc from Debian, configured as kubelet and containerd do.
+"""Containers by runc, configured as a kubelet does it from a securityContext.
 
-All containers share one PID namespace (`shareProcessNamespace`): that of a pause process, or, where
-a platform has none, that of the first container, whose main process is then PID 1. Each has a root
-file system of its own, capabilities, no_new_privs, masked paths and a seccomp profile; kubelet's
-termination log is bind-mounted from `.../pods/UID/containers/NAME/HEX`. Nothing is pulled: root
-file systems hold this machine's /usr, read-only. Sources: the OCI runtime specification
-(github.com/opencontainers/runtime-spec, config.md and config-linux.md), kubernetes.io/docs/tasks/
-configure-pod-container/share-process-namespace.
+Source: the OCI runtime specification; the default capabilities and the seccomp profile are those of
+containerd and of the package golang-github-containers-common.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import select
-import signal
 import subprocess
-import sys
-import tempfile
+import time
+import uuid
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
-
-import pytest
 
 from shared.clock import monotonic_seconds
-from tests.support.seccomp import runtime_default
 from tests.support.tools import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-REPOSITORY = Path(__file__).parents[2]
-PYTHON = (Path(sys.base_prefix), Path(sys.prefix))  # what the interpreter of the tests needs
-START_SECONDS = 20.0
-
-# By their bits, see capabilities(7) and linux/capability.h.
-_CAPABILITIES = (
-    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"),
-    *("SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW"),
-    *("IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT"),
-    *("SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD"),
-    *("LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG"),
-    *("WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"),
+SECCOMP = Path("/usr/share/containers/seccomp.json")
+# What containerd gives to a container that says nothing.
+DEFAULT_CAPABILITIES = (
+    *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID"),
+    *("SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
 )
-# containerd's and Docker's default, which Kubernetes calls the runtime's.
-DEFAULT_CAPABILITIES = frozenset(
-    {
-        *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD"),
-        *("NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
-    }
-)
-
-_MASKED_PATHS = [
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/firmware",
-]
-_READ_ONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
-
-
-def capability_names(mask: int) -> frozenset[str]:
-    """Return the capabilities of a bit mask, as the kernel shows it in hexadecimal."""
-    return frozenset(name for bit, name in enumerate(_CAPABILITIES) if mask >> bit & 1)
-
-
-def own_capabilities() -> frozenset[str]:
-    """Return what this process can give away: on most machines all there are."""
-    status = Path("/proc/self/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith("CapBnd:")]
-    return capability_names(int(line.split()[1], 16))
 
 
 @dataclass(frozen=True)
-class Security:
-    """What a container's security context says.
+class Container:
+    """What to run, in the words of a pod.
 
     Attributes:
-        uid, gid, groups: of its main process.
-        capabilities: without `CAP_`; a process of another user than root has none of them.
-        seccomp: RuntimeDefault instead of Unconfined.
-        no_new_privileges: allowPrivilegeEscalation: false.
-        read_only: readOnlyRootFilesystem.
+        mounts: path in the container -> path on this machine; read-only.
+        pid_namespace: path of a PID namespace to join; empty for one of its own.
     """
 
-    uid: int = 0
-    gid: int = 0
-    groups: tuple[int, ...] = ()
-    capabilities: frozenset[str] = DEFAULT_CAPABILITIES
-    seccomp: bool = True
-    no_new_privileges: bool = False
-    read_only: bool = False
+    root: Path
+    arguments: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    mounts: Mapping[str, Path] = field(default_factory=dict)
+    working_directory: str = "/"
+    pid_namespace: str = ""
 
 
-@dataclass
-class RuncContainer:
-    """A running container; `runc` is its parent, which reaps it and removes its traces."""
-
-    name: str
-    host_pid: int
-    data: Path
-    runc: subprocess.Popen[bytes]
-
-    def kill(self) -> None:
-        """End the main process and wait until it is gone; it may be gone already."""
-        if self.runc.poll() is None:
-            # Our child still holds the process, so its pid cannot be another's by now.
-            os.kill(self.host_pid, signal.SIGKILL)
-        self.runc.wait(START_SECONDS)
+def require_runc() -> None:
+    """Skip the test, or fail it under REQUIRE_ALL=1, without what these containers need."""
+    require("runc", "runc")
+    if not SECCOMP.exists():
+        require("no-such-seccomp-profile", "golang-github-containers-common")
+    if os.geteuid() != 0:
+        require("no-such-root-user", "none: run as root")
 
 
-@dataclass
-class RuncPod:
-    """A pod under a folder; `shared` is the process whose PID namespace its containers join."""
+@dataclass(frozen=True)
+class Running:
+    """A container that was started."""
 
-    folder: Path
-    stack: ExitStack
-    uid: str
-    shared: int | None = None
-    containers: list[RuncContainer] = field(default_factory=list)
+    process: subprocess.Popen[bytes]
+    pid_file: Path
 
-    def start(
-        self,
-        name: str,
-        *args: str,
-        security: Security = Security(),
-        environment: Mapping[str, str] | None = None,
-        files: Mapping[str, str] | None = None,
-        mounts: Sequence[Path] = (),
-        becomes: str = "",
-    ) -> RuncContainer:
-        """Start a container in the background; its main program runs already when this returns.
+    def wait(self, seconds: float) -> int:
+        """Return its exit code."""
+        return self.process.wait(seconds)
 
-        Args:
-            name: as in the pod template.
-            args: the main program and its arguments; `sleep infinity` when absent.
-            security: its security context.
-            environment: further variables.
-            files: executable files of its working directory /data, by name.
-            mounts: paths that it sees, read-only, as they are here.
-            becomes: the name (of prctl) that says that the program is ready; without one it is
-                ready when it runs.
-        """
-        command = args or ("sleep", "infinity")
-        identity, bundle = self._bundle(name, command, security, environment or {}, mounts)
-        data = bundle / "data"
-        for file_name, text in (files or {}).items():
-            (data / file_name).write_text(text)
-            (data / file_name).chmod(0o755)
-        pid_file, log_file = bundle / "pid", bundle / "log"
-        with log_file.open("wb") as log:
-            runc = subprocess.Popen(
-                [*self._runc(bundle), "--pid-file", str(pid_file), identity],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        self.stack.callback(runc.wait, START_SECONDS)
-        _until(lambda: _is_written(pid_file) or runc.poll() is not None, f"{name} does not start")
-        assert runc.poll() is None, log_file.read_text()
-        container = RuncContainer(name, int(pid_file.read_text()), data, runc)
-        self.stack.callback(container.kill)
-        program = becomes or os.path.basename(command[0])[:15]
-        comm = Path(f"/proc/{container.host_pid}/comm")
-        _until(lambda: comm.read_text().strip() == program, f"{program} does not start")
-        self.shared = self.shared or container.host_pid
-        self.containers.append(container)
-        return container
-
-    def foreground(
-        self,
-        name: str,
-        *args: str,
-        security: Security,
-        environment: Mapping[str, str] | None = None,
-        mounts: Sequence[Path] = (),
-    ) -> list[str]:
-        """Return a command that runs a container with this Python; it ends with its program.
-
-        Args:
-            name: as in the pod template.
-            args: of the interpreter.
-            security: its security context.
-            environment: further variables.
-            mounts: further paths that it sees, read-only, as they are here.
-        """
-        paths = [*PYTHON, REPOSITORY, *mounts]
-        variables = {"PYTHONPATH": str(REPOSITORY), **(environment or {})}
-        command = (sys.executable, *args)
-        identity, bundle = self._bundle(name, command, security, variables, paths)
-        return [*self._runc(bundle), identity]
-
-    def run_agent(
-        self, *args: str, security: Security, stdin: str = ""
-    ) -> subprocess.CompletedProcess[str]:
-        """Run this Python in a container of the pod, as its agent would be, until it ends."""
-        command = self.foreground("gamekeeper-agent", *args, security=security)
-        return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, timeout=25, check=False
-        )
-
-    def _runc(self, bundle: Path) -> list[str]:
-        # Cgroups that may not be written are ignored: limits are not what is tested.
-        options = ["--rootless", "true", "--root", str(self.folder / "state")]
-        return ["runc", *options, "run", "--bundle", str(bundle)]
-
-    def _bundle(
-        self,
-        name: str,
-        args: Sequence[str],
-        security: Security,
-        environment: Mapping[str, str],
-        mounts: Sequence[Path],
-    ) -> tuple[str, Path]:
-        """Write the bundle of a container: root file system and configuration."""
-        home = self.folder / "pods" / self.uid / "containers" / name
-        number = uuid4().hex[:8]
-        identity = f"{self.folder.name}-{name}-{number}"
-        bundle, log = home / f"bundle-{number}", home / number
-        root = bundle / "rootfs"
-        for folder in ("usr", "proc", "dev", "sys", "etc", "data", "tmp"):
-            (root / folder).mkdir(parents=True, exist_ok=True)
-        (root / "tmp").chmod(0o1777)
-        for link in ("bin", "sbin", "lib", "lib64"):
-            if Path("/", link).is_symlink():
-                (root / link).symlink_to(Path("/", link).readlink())
-        (bundle / "data").mkdir()
-        os.chown(bundle / "data", security.uid, security.gid)
-        log.touch()
-        variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", **environment}
-        configuration = {
-            "ociVersion": "1.0.2",
-            "hostname": "game-0",
-            "root": {"path": "rootfs", "readonly": security.read_only},
-            "process": {
-                "args": list(args),
-                "cwd": "/data",
-                "env": [f"{key}={value}" for key, value in variables.items()],
-                **_privileges(security),
-            },
-            "mounts": [
-                *_SYSTEM_MOUNTS,
-                _bind(log, "/dev/termination-log", "rw"),
-                _bind(bundle / "data", "/data", "rw"),
-                *(_bind(path, str(path), "ro") for path in (Path("/usr"), *mounts)),
-            ],
-            "linux": {
-                # The network is the machine's: the agent's reports go to a server of the test.
-                "namespaces": [
-                    self._pid_namespace(),
-                    *({"type": t} for t in ("mount", "ipc", "uts")),
-                ],
-                "cgroupsPath": f"/{identity}",
-                "maskedPaths": _MASKED_PATHS,
-                "readonlyPaths": _READ_ONLY_PATHS,
-                **({"seccomp": runtime_default(security.capabilities)} if security.seccomp else {}),
-            },
-        }
-        (bundle / "config.json").write_text(json.dumps(configuration))
-        return identity, bundle
-
-    def _pid_namespace(self) -> dict[str, str]:
-        if self.shared is None:
-            return {"type": "pid"}
-        return {"type": "pid", "path": f"/proc/{self.shared}/ns/pid"}
+    def pid(self, seconds: float = 30) -> int:
+        """Return the process id of its main process on this machine, once there is one."""
+        deadline = monotonic_seconds() + seconds
+        while not (self.pid_file.exists() and self.pid_file.read_text()):
+            assert self.process.poll() is None, "it ended before it ran"
+            assert monotonic_seconds() < deadline
+            time.sleep(0.01)
+        return int(self.pid_file.read_text())
 
 
 @contextmanager
-def runc_pod(uid: str, *, pause: bool) -> Iterator[RuncPod]:
-    """Run a pod until the block ends; then kill everything in it.
+def running(container: Container, folder: Path) -> Iterator[Running]:
+    """Run a container until the block ends; its output goes to `folder`/output.txt."""
+    name = f"gamekeeper-{uuid.uuid4().hex[:8]}"
+    bundle = folder / name
+    bundle.mkdir(parents=True)
+    (bundle / "config.json").write_text(json.dumps(_specification(container)))
+    state = ("runc", "--root", str(folder / "runc"))
+    pid_file = bundle / "pid"
+    with ExitStack() as stack, (folder / "output.txt").open("ab") as output:
+        process = subprocess.Popen(
+            [*state, "run", "--pid-file", str(pid_file), "--bundle", str(bundle), name],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
 
-    Args:
-        uid: of the pod.
-        pause: whether a pause process is PID 1; otherwise the first container's main process.
-    """
-    require("runc", "runc")
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    with (
-        tempfile.TemporaryDirectory(prefix="gamekeeper-runc-") as name,
-        ExitStack() as stack,  # ends first: containers before their files
-    ):
-        folder = Path(name)
-        folder.chmod(0o755)
-        pod = RuncPod(folder, stack, uid)
-        if pause:
-            # The real one runs as 65535 and has no capability.
-            nobody = Security(65535, 65535, capabilities=frozenset())
-            pod.start("pause", security=nobody)
-        yield pod
+        def end() -> None:
+            subprocess.run([*state, "delete", "--force", name], capture_output=True, check=False)
+            process.wait(10)
 
-
-_SYSTEM_MOUNTS: list[dict[str, Any]] = [
-    {"destination": "/proc", "type": "proc", "source": "proc"},
-    {
-        "destination": "/dev",
-        "type": "tmpfs",
-        "source": "tmpfs",
-        "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
-    },
-    {
-        "destination": "/dev/pts",
-        "type": "devpts",
-        "source": "devpts",
-        "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
-    },
-]
+        stack.callback(end)
+        yield Running(process, pid_file)
 
 
-def _privileges(security: Security) -> dict[str, Any]:
-    names = sorted(f"CAP_{name}" for name in security.capabilities)
+def _specification(container: Container) -> dict[str, Any]:
+    context = container.context
+    user = context.get("runAsUser", 0)
+    capabilities = _capabilities(context.get("capabilities") or {})
+    # The kernel clears what a user other than root would have; a kubelet sets no ambient ones.
+    held = [f"CAP_{name}" for name in capabilities]
     return {
-        "user": {
-            "uid": security.uid,
-            "gid": security.gid,
-            "additionalGids": list(security.groups),
+        "ociVersion": "1.0.2",
+        "root": {"path": str(container.root), "readonly": True},
+        "process": {
+            "terminal": False,
+            "user": {"uid": user, "gid": context.get("runAsGroup", user)},
+            "args": list(container.arguments),
+            "env": [f"{name}={value}" for name, value in container.environment.items()],
+            "cwd": container.working_directory,
+            "capabilities": {
+                "bounding": held,
+                "effective": held if user == 0 else [],
+                "permitted": held if user == 0 else [],
+            },
+            "noNewPrivileges": not context.get("allowPrivilegeEscalation", True),
         },
-        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), names),
-        "noNewPrivileges": security.no_new_privileges,
+        "mounts": _mounts(container.mounts),
+        "linux": {
+            "namespaces": [
+                {
+                    "type": "pid",
+                    **({"path": container.pid_namespace} if container.pid_namespace else {}),
+                },
+                *({"type": kind} for kind in ("mount", "ipc", "uts")),
+            ],
+            "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
+            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys"],
+            "seccomp": _seccomp(set(held)),
+        },
     }
 
 
-def _bind(source: Path, destination: str, mode: str) -> dict[str, Any]:
-    options = ["rbind", "rprivate", mode]
-    return {"destination": destination, "type": "bind", "source": str(source), "options": options}
+def _capabilities(wanted: Mapping[str, Sequence[str]]) -> list[str]:
+    dropped = set(wanted.get("drop", ()))
+    kept = [] if "ALL" in dropped else [c for c in DEFAULT_CAPABILITIES if c not in dropped]
+    return [*kept, *(name for name in wanted.get("add", ()) if name not in kept)]
 
 
-def _is_written(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
+def _mounts(binds: Mapping[str, Path]) -> list[dict[str, Any]]:
+    return [
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]},
+        *(
+            {
+                "destination": target,
+                "type": "bind",
+                "source": str(source),
+                "options": ["bind", "ro"],
+            }
+            for target, source in binds.items()
+        ),
+    ]
 
 
-def _until(condition: Callable[[], bool], complaint: str) -> None:
-    deadline = monotonic_seconds() + START_SECONDS
-    while not condition():
-        assert monotonic_seconds() < deadline, complaint
-        select.select([], [], [], 0.005)
+def _seccomp(held: set[str]) -> dict[str, Any]:
+    """Return the profile for a container with these capabilities."""
+    profile = json.loads(SECCOMP.read_text())
+    rules = []
+    for rule in profile["syscalls"]:
+        includes, excludes = rule.get("includes") or {}, rule.get("excludes") or {}
+        if not set(includes.get("caps") or ()) <= held or set(excludes.get("caps") or ()) & held:
+            continue
+        if "arches" in includes and "amd64" not in includes["arches"]:
+            continue
+        kept = ("names", "action", "args", "errnoRet")
+        rules.append({name: rule[name] for name in kept if rule.get(name)})
+    return {
+        "defaultAction": profile["defaultAction"],
+        "defaultErrnoRet": profile.get("defaultErrnoRet", 1),
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "syscalls": rules,
+    }
