@@ -78,7 +78,8 @@ class _State:
         claimed: uids of pods that we claimed, until the cache shows it or they are gone.
         uncertain: servers whose claim may be written, with the uid of the pod.
         accounted: uids in the set's annotation at the last pass.
-        explanation: of the last decision, as plain JSON.
+        explained: the last decision; made into words when somebody asks.
+        acts: it was carried out, or would have been.
     """
 
     uid: str
@@ -86,7 +87,8 @@ class _State:
     claimed: set[str] = field(default_factory=set)
     uncertain: dict[ObjectKey, str] = field(default_factory=dict)
     accounted: frozenset[str] = frozenset()
-    explanation: dict[str, Any] | None = None
+    explained: Explained | None = None
+    acts: bool = False
     status_written_at: float = -STATUS_INTERVAL_SECONDS
 
 
@@ -131,7 +133,10 @@ class AutoscalerReconciler:
     def explanation(self, key: ObjectKey) -> dict[str, Any] | None:
         """Return every number of the last decision as plain JSON; None before there was one."""
         state = self._states.get(key)
-        return state.explanation if state is not None else None
+        if state is None or state.explained is None:
+            return None
+        head = {"namespace": key.namespace, "name": key.name, "acts": state.acts}
+        return head | explain(state.explained)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring the set of one autoscaler closer to what it asks for."""
@@ -153,6 +158,7 @@ class AutoscalerReconciler:
             return Result(INTERVAL.total_seconds())
         verdict, intent = _judge(autoscaler, owner, now)
         if owner is None or intent is None:
+            state.explained = None
             wait = await self._write_status(
                 key, state, plan_status(autoscaler, verdict, Outcome(), state.memory, now)
             )
@@ -238,19 +244,14 @@ class AutoscalerReconciler:
         decision = observed.decision
         text = describe(decision)
         wake_at = _wake_at(observed)
-        state.explanation = {
-            "namespace": key.namespace,
-            "name": key.name,
-            "acts": verdict.may_act,
-        } | explain(
-            Explained(
-                observed.owner.metadata.name,
-                observed.snapshot,
-                observed.scheduled,
-                decision,
-                observed.now,
-                wake_at,
-            )
+        state.acts = verdict.may_act
+        state.explained = Explained(
+            observed.owner.metadata.name,
+            observed.snapshot,
+            observed.scheduled,
+            decision,
+            observed.now,
+            wake_at,
         )
         changes: list[str] = []
         try:

@@ -30,6 +30,7 @@ from shared.errors import TerminalError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from datetime import timedelta
 
     from aggregator.keda.metadata import ScalerRequest
     from aggregator.kube.resources import ObjectKey
@@ -42,6 +43,8 @@ FRESH_SECONDS = 1.0
 # A stream looks again after this time although it was told of no change: for windows that end.
 _LOOK_SECONDS = 15.0
 _MOST_TRACKED = 10_000
+# A census of ten thousand servers holds as many references.
+_MOST_SEEN = 500
 
 
 class UnknownSet(TerminalError):  # noqa: N818 - it names the fault, as its siblings do
@@ -83,14 +86,12 @@ class ScalerPorts(Protocol):
 
 @dataclass(slots=True)
 class _Track:
-    """What is kept of one question."""
+    """What is kept of one question: since when something has been so, in monotonic seconds."""
 
     request: ScalerRequest
     above_since: float | None = None
     above_spec: int = 0
     empty_since: float | None = None
-    census: Census | None = None
-    looked_at: float = 0.0
 
 
 class Answers:
@@ -103,6 +104,8 @@ class Answers:
     def __init__(self, ports: ScalerPorts) -> None:
         self._ports = ports
         self._tracks: OrderedDict[ScalerRequest, _Track] = OrderedDict()
+        # By set and dwell, which all questions about it share: the census, and when it was taken.
+        self._seen: OrderedDict[tuple[ObjectKey, timedelta], tuple[Census, float]] = OrderedDict()
         # By set: the questions about it for which a minute of emptiness runs.
         self._emptying: dict[ObjectKey, set[ScalerRequest]] = {}
         self._changes: dict[ObjectKey, asyncio.Event] = {}
@@ -116,8 +119,7 @@ class Answers:
             NotReady: it is not known.
             UnsuitableMetric: KEDA's HPA would not understand the number.
         """
-        track = self._look(request)
-        census = _known(track)
+        track, census = self._look(request)
         facts = self._ports.facts(request)
         rules = request.rules
         if facts is not None:
@@ -137,8 +139,7 @@ class Answers:
             UnknownSet: there is no such set.
             NotReady: it is not known.
         """
-        track = self._look(request)
-        census = _known(track)
+        track, census = self._look(request)
         if census.spec == 0:
             return demand(census, request.policy).deficit > 0
         since = track.empty_since
@@ -170,10 +171,10 @@ class Answers:
         if event is not None:
             event.set()
         # What comes and goes between two polls breaks the minute, too. Such sets are small.
-        for request in list(self._emptying.get(set_key, ())):
-            track = self._tracks.get(request)
-            if track is not None and self._ports.ready():
-                self._see(track)
+        emptying = list(self._emptying.get(set_key, ()))
+        if emptying and self._ports.ready():
+            for request in emptying:
+                self._note(self._tracks[request], self._take_census(request))
 
     def close(self) -> None:
         """End all streams."""
@@ -182,37 +183,47 @@ class Answers:
             event.set()
         self._changes.clear()
 
-    def _look(self, request: ScalerRequest) -> _Track:
+    def _look(self, request: ScalerRequest) -> tuple[_Track, Census]:
         if not self._ports.ready():
             raise NotReady("NotReady", "the caches are not whole yet, or another aggregator leads")
-        track = self._tracks.get(request)
-        if track is None:
-            track = self._tracks[request] = _Track(request)
-            if len(self._tracks) > _MOST_TRACKED:
-                oldest, _ = self._tracks.popitem(last=False)
-                self._note_emptying(oldest, False)
+        census, taken_at = self._seen.get(_seen_key(request), (None, 0.0))
+        if census is None or monotonic_seconds() - taken_at >= FRESH_SECONDS:
+            census = self._take_census(request)
+        if census is None:
+            message = (
+                f"there is no GameServerSet {request.set_key}: name the ScaledObject like the "
+                "set, or set gameServerSet in the trigger's metadata"
+            )
+            raise UnknownSet("UnknownSet", message)
+        track = self._tracks.setdefault(request, _Track(request))
         self._tracks.move_to_end(request)
-        if track.census is None or monotonic_seconds() - track.looked_at >= FRESH_SECONDS:
-            self._see(track)
-        return track
+        if len(self._tracks) > _MOST_TRACKED:
+            oldest, _ = self._tracks.popitem(last=False)
+            self._note_emptying(oldest, False)
+        self._note(track, census)
+        return track, census
 
-    def _see(self, track: _Track) -> None:
-        """Look at the set of a track now."""
-        now = monotonic_seconds()
-        request = track.request
+    def _take_census(self, request: ScalerRequest) -> Census | None:
+        """Look at a set now; None when it does not exist."""
+        key = _seen_key(request)
         snapshot = self._ports.snapshot(request.set_key)
-        track.looked_at = now
         if snapshot is None:
-            track.census = track.empty_since = None
-            self._note_emptying(request, False)
-            return
+            self._seen.pop(key, None)
+            return None
         census = take_census(snapshot, request.policy, utc_now())
-        track.census = census
-        if not is_empty(census, request.policy):
+        self._seen[key] = census, monotonic_seconds()
+        self._seen.move_to_end(key)
+        if len(self._seen) > _MOST_SEEN:
+            self._seen.popitem(last=False)
+        return census
+
+    def _note(self, track: _Track, census: Census | None) -> None:
+        """Note whether the set of a question is empty."""
+        if census is None or not is_empty(census, track.request.policy):
             track.empty_since = None
         elif track.empty_since is None:
-            track.empty_since = now
-        self._note_emptying(request, track.empty_since is not None)
+            track.empty_since = monotonic_seconds()
+        self._note_emptying(track.request, track.empty_since is not None)
 
     def _note_emptying(self, request: ScalerRequest, runs: bool) -> None:
         requests = self._emptying.setdefault(request.set_key, set())
@@ -243,12 +254,5 @@ class Answers:
             return
 
 
-def _known(track: _Track) -> Census:
-    if track.census is None:
-        key = track.request.set_key
-        message = (
-            f"there is no GameServerSet {key}: name the ScaledObject like the set, or set "
-            "gameServerSet in the trigger's metadata"
-        )
-        raise UnknownSet("UnknownSet", message)
-    return track.census
+def _seen_key(request: ScalerRequest) -> tuple[ObjectKey, timedelta]:
+    return request.set_key, request.policy.wait_to_be_deleted
