@@ -94,7 +94,7 @@ def render_change(pod: Pod, change: Change, revision: str, now: datetime) -> pat
         image = change.images.get(container.name, container.image)
         if image != container.image:
             path = patch.pointer("spec", "containers", index, "image")
-            operations.append(patch.replace(path, image))
+            operations.append(patch.add(path, image))
             changed[container.name] = OldContainer(ids.get(container.name, ""), container.image)
     restarting = _restarting(pod, changed, change)
     annotations = dict(change.annotations)

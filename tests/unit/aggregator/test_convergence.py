@@ -36,6 +36,28 @@ async def report_verdict(world: World, id_: int, status: str) -> None:
     world.verdicts[key_of(id_).name] = (probe_report("idle", status),)
 
 
+async def set_strategy(world: World, strategy: str) -> None:
+    world.edit_set(scaleStrategy={"scaleDownStrategyType": strategy})
+
+
+async def set_image(world: World, image: str) -> None:
+    stored = world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]["spec"]
+    spec = {"containers": [{"name": "game", "image": image}]}
+    world.edit_set(gameServerTemplate=stored["gameServerTemplate"] | {"spec": spec})
+
+
+async def set_policy(world: World, policy: str) -> None:
+    world.edit_set(updateStrategy={"rollingUpdate": {"podUpdatePolicy": policy}})
+
+
+async def end_pod(world: World, id_: int) -> None:
+    pod = world.cluster.all(PODS).get(key_of(id_))
+    if pod is not None:
+        world.cluster.version += 1
+        pod["metadata"]["resourceVersion"] = str(world.cluster.version)
+        pod["status"] = {"phase": "Failed"}
+
+
 async def set_state(world: World, id_: int, ops_state: str) -> None:
     server = world.cluster.all(GAMESERVERS).get(key_of(id_))
     # A rule of the API server refuses another opsState while the server is claimed.
@@ -68,7 +90,11 @@ STEPS = st.one_of(
     st.tuples(st.just(set_replicas), st.integers(0, 5)),
     st.tuples(st.just(set_reserved), st.lists(IDS, max_size=3)),
     st.tuples(st.just(report_verdict), IDS, st.sampled_from(["True", "False", "Unknown"])),
-    st.tuples(st.just(set_state), IDS, st.sampled_from(["Allocated", "Maintaining"])),
+    st.tuples(st.just(set_state), IDS, st.sampled_from(["Allocated", "Maintaining", "Kill"])),
+    st.tuples(st.just(set_strategy), st.sampled_from(["General", "ReserveIds"])),
+    st.tuples(st.just(set_image), st.sampled_from(["game:1", "game:2"])),
+    st.tuples(st.just(set_policy), st.sampled_from(["ReCreate", "InPlaceIfPossible"])),
+    st.tuples(st.just(end_pod), IDS),
     st.tuples(st.just(delete_pod), IDS),
     st.tuples(st.just(delete_server), IDS),
     st.tuples(
@@ -89,11 +115,14 @@ def check(world: World, *, keeps: bool) -> None:
     ids = sorted(int(key.name.rpartition("-")[2]) for key in pods)
     assert len(ids) == stored["spec"]["replicas"] == stored["status"]["currentReplicas"]
     assert not [id_ for id_ in ids if id_ in reserved]
+    assert stored["status"]["updatedReplicas"] == len(ids)
+    assert names.ACCOUNTED_ANNOTATION not in stored["metadata"]["annotations"]
     # With reclaimPolicy Delete the server of a pod that was deleted by hand waits for a new pod.
     assert servers.keys() >= pods.keys() if keeps else servers.keys() == pods.keys()
     for key, pod in pods.items():
         server = servers[key]
         assert "deletion" not in server["spec"]
+        assert server["spec"]["opsState"] != names.OPS_STATE_KILL
         assert server["status"]["podUid"] == pod["metadata"]["uid"]
         assert pod["metadata"]["labels"][names.OPS_STATE_LABEL] == server["spec"]["opsState"]
 
