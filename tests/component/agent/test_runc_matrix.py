@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.report_server import TOKEN, ReportServer, report_server
-from tests.support.runc import (
+from tests.support.runc_pod import (
     DEFAULT_CAPABILITIES,
     PYTHON,
     RuncPod,
