@@ -39,7 +39,7 @@ class Finding:
     Attributes:
         status: True, False, or Unknown when it could not be held.
         text: the raw result: a body, or a serving status.
-        reason, message: why it is not True, or a warning; see reasons.py.
+        reason, message: why it is not True, or a warning; see shared/protocol/reasons.py.
     """
 
     status: Status

@@ -22,7 +22,8 @@ class Outcome:
     Attributes:
         status: True, False, or Unknown when the probe could not be run.
         result: cleaned output (SPEC 2.3), at most 1024 bytes.
-        reason: CamelCase; set when the status is Unknown, and for a False by timeout (`Timeout`).
+        reason: CamelCase, see shared/protocol/reasons.py: why it is Unknown, or False other than by
+            the program's own exit code, or a warning beside True.
         message: one line that says what to do about the reason.
         exit_code: of the program, when it ended by itself.
         stdout, stderr: what was kept of the streams, for people.

@@ -47,7 +47,7 @@ class ProbeReport:
         name: name of the service quality.
         status: the published verdict.
         result: cleaned stdout (SPEC 2.3), at most 1024 bytes.
-        reason: CamelCase, set when the status is Unknown.
+        reason: CamelCase, see reasons.py; always set when the status is Unknown.
         message: one line that says what to do about the reason.
         exit_code: of the last run, when there was a process.
         stderr: last 1 KiB of the last run, for people; never the result.
