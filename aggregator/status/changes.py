@@ -67,8 +67,8 @@ def transitions(
         return ()
     if old.metadata.uid != new.metadata.uid:
         return (Transition(now, "object", "deleted", "created anew"),)
-    before, after = _shown_fields(old), _shown_fields(new)
     causes = _causes(old, new)
+    before, after = _shown_fields(old, causes), _shown_fields(new, causes)
     return tuple(
         Transition(now, field, before.get(field, ""), after.get(field, ""), causes.get(field, ""))
         for field in before | after
@@ -132,8 +132,14 @@ def _annotation(server: GameServer) -> str | None:
     return server.metadata.annotations.get(names.VERDICTS_ANNOTATION)
 
 
-def _shown_fields(server: GameServer) -> dict[str, str]:
-    """Return the fields whose changes are history, in the order in which they are told."""
+def _shown_fields(server: GameServer, written: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields whose changes are history.
+
+    Args:
+        server: one state of it.
+        written: labels, annotations and the like that a quality has just written count too; those
+            of anybody else are too many.
+    """
     spec, status = server.spec, server.status
     fields = {
         f"verdict.{each.name}": f"{each.status}({each.result or each.reason or 'empty'})"
@@ -150,4 +156,7 @@ def _shown_fields(server: GameServer) -> dict[str, str]:
         fields["networkDisabled"] = str(spec.network_disabled).lower()
     if spec.deletion is not None:
         fields["deletion"] = spec.deletion.reason
+    if written:
+        present = {".".join(name): value for name, value in objects.present_fields(server).items()}
+        fields = {name: str(present[name]) for name in written if name in present} | fields
     return fields

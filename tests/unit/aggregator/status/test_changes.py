@@ -32,6 +32,19 @@ def test_a_change_by_a_quality_names_it_and_its_verdict() -> None:
     )
 
 
+def test_labels_and_annotations_that_a_quality_writes_are_told_and_nobody_else_s() -> None:
+    fields = {("labels", "example.com/world"): "island", ("deletionPriority",): -3}
+    record = Record(verdict_of("True", "island"), "pod-0", EXECUTED, fields)
+    annotations = {names.VERDICTS_ANNOTATION: render_records({"made": record}), "other": "x"}
+    labels = {"example.com/world": "island", "example.com/other": "x"}
+    new = game_server(labels=labels, annotations=annotations, deletionPriority=-3)
+    cause = "made=True(island)"
+    assert transitions(game_server(), new, LATER) == (
+        Transition(LATER, "deletionPriority", "0", "-3", cause),
+        Transition(LATER, "labels.example.com/world", "", "island", cause),
+    )
+
+
 @pytest.mark.parametrize(
     ("old", "new", "field", "before", "after"),
     [
@@ -81,6 +94,15 @@ def test_a_change_by_anybody_else_has_no_cause(old, new, field, before, after) -
     told = transitions(game_server(**old), game_server(**new), LATER)
     assert told == (Transition(LATER, field, before, after, ""),)
     assert actions(game_server(**old), game_server(**new)) == ()
+
+
+def test_a_field_that_a_quality_writes_is_told_once_in_the_form_of_the_object() -> None:
+    record = Record(verdict_of("True", ""), "pod-0", EXECUTED, {("networkDisabled",): True})
+    annotations = {names.VERDICTS_ANNOTATION: render_records({"idle": record})}
+    new = game_server(annotations=annotations, networkDisabled=True)
+    assert transitions(game_server(), new, LATER) == (
+        Transition(LATER, "networkDisabled", "", "true", "idle=True(empty)"),
+    )
 
 
 def test_an_edit_after_an_action_is_not_the_action_again() -> None:
