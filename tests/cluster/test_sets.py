@@ -1,0 +1,259 @@
+"""Sets under a person's hands: Kill, updates, quotas, deletions, hooks, with the real kubectl."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.local import MINECRAFT, MINECRAFT_IMAGE, Local, running_local, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(90)]
+
+READY = ("Ready", "None", "0", "0")
+OTHER_IMAGE = "minecraft-demo:2"
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    folder = tmp_path_factory.mktemp("sets")
+    image = MINECRAFT.parent / "image"
+    mappings = [f"--image={each}={image}" for each in (MINECRAFT_IMAGE, OTHER_IMAGE)]
+    with running_local(folder, *mappings) as running:
+        yield running
+
+
+def apply_set(
+    local: Local,
+    name: str,
+    *,
+    namespace: str = "default",
+    image: str = MINECRAFT_IMAGE,
+    container: dict[str, Any] | None = None,
+    pod: dict[str, Any] | None = None,
+    labels: dict[str, str] | None = None,
+    **spec: Any,
+) -> None:
+    pod_spec = {
+        "terminationGracePeriodSeconds": 1,
+        "containers": [{"name": "game", "image": image} | (container or {})],
+    }
+    template = {"metadata": {"labels": labels or {}}, "spec": pod_spec | (pod or {})}
+    body = {
+        "apiVersion": "game.kruise.io/v1alpha1",
+        "kind": "GameServerSet",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"replicas": 2, "gameServerTemplate": template} | spec,
+    }
+    local.must("apply", "-f", "-", stdin=json.dumps(body))
+
+
+def servers_of(local: Local, name: str, namespace: str = "default") -> dict[str, tuple[str, ...]]:
+    selector = f"game.kruise.io/owner-gss={name}"
+    rows = local.table("get", "gs", "-n", namespace, "-l", selector).rows
+    return {server: cells[:4] for server, cells in rows.items()}
+
+
+def ready(name: str, *ids: int) -> dict[str, tuple[str, ...]]:
+    return {f"{name}-{id_}": READY for id_ in ids}
+
+
+def field(local: Local, kind: str, name: str, path: str, namespace: str = "default") -> str:
+    return local.must("get", kind, name, "-n", namespace, "-o", f"jsonpath={{{path}}}")
+
+
+def conditions(local: Local, name: str, namespace: str = "default") -> dict[str, str]:
+    text = field(local, "gss", name, ".status.conditions", namespace)
+    return {each["type"]: each["reason"] for each in json.loads(text or "[]")}
+
+
+def test_a_kill_lowers_replicas_and_names_its_server(local: Local) -> None:
+    apply_set(local, "kill", replicas=3)
+    wait_for(lambda: servers_of(local, "kill"), ready("kill", 0, 1, 2))
+    local.must("patch", "gs", "kill-1", "--type=merge", "-p", '{"spec":{"opsState":"Kill"}}')
+    wait_for(lambda: servers_of(local, "kill"), ready("kill", 0, 2))
+    assert field(local, "gss", "kill", ".spec.replicas") == "2"
+    local.must("scale", "gss", "kill", "--replicas=3")
+    wait_for(lambda: servers_of(local, "kill"), ready("kill", 0, 1, 2))
+
+
+def test_reserved_ids_are_recorded_and_given_back(local: Local) -> None:
+    strategy = {"scaleDownStrategyType": "ReserveIds"}
+    apply_set(local, "ids", replicas=4, scaleStrategy=strategy)
+    wait_for(lambda: servers_of(local, "ids"), ready("ids", 0, 1, 2, 3))
+    local.must("scale", "gss", "ids", "--replicas=2")
+    wait_for(lambda: servers_of(local, "ids"), ready("ids", 0, 1))
+    assert field(local, "gss", "ids", ".spec.reserveGameServerIds") == "[2,3]"
+    change = '{"spec":{"replicas":3,"reserveGameServerIds":[2]}}'
+    local.must("patch", "gss", "ids", "--type=merge", "-p", change)
+    wait_for(lambda: servers_of(local, "ids"), ready("ids", 0, 1, 3))
+    assert field(local, "gss", "ids", ".spec.reserveGameServerIds") == "[2]"
+
+
+class Watched:
+    """The states that a set's servers went through, as `kubectl get gs --watch` tells them."""
+
+    def __init__(self, local: Local, name: str) -> None:
+        self.rows: list[tuple[str, ...]] = []
+        self._stop = threading.Event()
+        self._local = local
+        self._name = name
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Watched:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stop.is_set():
+            seen = {name: cells[0] for name, cells in servers_of(self._local, self._name).items()}
+            self.rows.append(tuple(sorted(seen.items())))
+
+    def states(self) -> set[str]:
+        return {state for row in self.rows for _, state in row}
+
+    def most_not_ready(self, replicas: int) -> int:
+        return max(replicas - [state for _, state in row].count("Ready") for row in self.rows)
+
+
+def container_ids(local: Local, pod: str) -> dict[str, str]:
+    statuses = json.loads(field(local, "pod", pod, ".status.containerStatuses"))
+    return {each["name"]: each["containerID"] for each in statuses}
+
+
+def test_an_image_is_updated_in_place_and_only_its_container_restarts(local: Local) -> None:
+    beside = {"name": "beside", "image": MINECRAFT_IMAGE}
+    strategy = {"rollingUpdate": {"podUpdatePolicy": "InPlaceIfPossible"}}
+
+    def apply(image: str) -> None:
+        containers = [{"name": "game", "image": image}, beside]
+        apply_set(
+            local, "place", replicas=2, pod={"containers": containers}, updateStrategy=strategy
+        )
+
+    apply(MINECRAFT_IMAGE)
+    wait_for(lambda: servers_of(local, "place"), ready("place", 0, 1))
+    before = {pod: container_ids(local, pod) for pod in ("place-0", "place-1")}
+    uid = field(local, "pod", "place-0", ".metadata.uid")
+    with Watched(local, "place") as watched:
+        apply(OTHER_IMAGE)
+        wait_for(lambda: field(local, "gss", "place", ".status.updatedReadyReplicas"), "2")
+        wait_for(lambda: servers_of(local, "place"), ready("place", 0, 1))
+    assert watched.states() == {"Ready", "Updating"}
+    assert watched.most_not_ready(2) == 1
+    assert field(local, "pod", "place-0", ".metadata.uid") == uid
+    for pod, old in before.items():
+        new = container_ids(local, pod)
+        assert (new["game"] != old["game"], new["beside"] == old["beside"]) == (True, True)
+
+
+def test_a_rolling_recreate_never_disturbs_more_than_it_may(local: Local) -> None:
+    strategy = {"rollingUpdate": {"maxUnavailable": 1}}
+    apply_set(local, "roll", replicas=3, updateStrategy=strategy)
+    wait_for(lambda: servers_of(local, "roll"), ready("roll", 0, 1, 2))
+    environment = [{"name": "SEASON", "value": "2"}]
+    with Watched(local, "roll") as watched:
+        apply_set(
+            local, "roll", replicas=3, updateStrategy=strategy, container={"env": environment}
+        )
+        wait_for(lambda: field(local, "gss", "roll", ".status.updatedReadyReplicas"), "3")
+        wait_for(lambda: servers_of(local, "roll"), ready("roll", 0, 1, 2))
+    assert watched.most_not_ready(3) == 1
+
+
+def test_a_quota_is_told_and_a_lifted_one_completes_the_set(local: Local) -> None:
+    local.must("create", "namespace", "tight")
+    local.must("create", "quota", "pods", "--hard=pods=1", "-n", "tight")
+    apply_set(local, "tight", namespace="tight", replicas=3)
+    spec = field(local, "gss", "tight", ".spec", "tight")
+    wait_for(lambda: conditions(local, "tight", "tight").get("ReplicaFailure"), "FailedCreate")
+    told = local.must("get", "events", "-n", "tight", "--field-selector=reason=FailedCreate")
+    assert "exceeded quota: pods" in told
+    assert field(local, "gss", "tight", ".spec", "tight") == spec
+    assert servers_of(local, "tight", "tight").keys() == {"tight-0"}
+    local.must("delete", "quota", "pods", "-n", "tight")
+    wait_for(lambda: servers_of(local, "tight", "tight"), ready("tight", 0, 1, 2))
+    wait_for(lambda: "ReplicaFailure" in conditions(local, "tight", "tight"), False)
+
+
+def uid_of(local: Local, name: str) -> str:
+    done = local.kubectl("get", "pod", name, "-o", "jsonpath={.metadata.uid}")
+    return done.stdout
+
+
+@pytest.mark.parametrize("how", ["deleted", "evicted", "ended"])
+def test_a_pod_that_goes_without_our_doing_is_made_again(local: Local, how: str) -> None:
+    name = f"lost-{how}"
+    pod = {"restartPolicy": "Never"} if how == "ended" else {}
+    apply_set(local, name, replicas=2, pod=pod)
+    wait_for(lambda: servers_of(local, name), ready(name, 0, 1))
+    before = [uid_of(local, f"{name}-{id_}") for id_ in range(2)]
+    match how:
+        case "deleted":
+            local.must("delete", "pod", f"{name}-1", "--wait=false")
+        case "evicted":
+            body = {
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": {"name": f"{name}-1"},
+            }
+            path = f"/api/v1/namespaces/default/pods/{name}-1/eviction"
+            local.must("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
+        case _:
+            local.must("exec", f"{name}-1", "--", "pkill", "-9", "-f", "start.sh")
+    wait_for(lambda: uid_of(local, f"{name}-1") not in ("", before[1]), True)
+    wait_for(lambda: servers_of(local, name), ready(name, 0, 1))
+    assert uid_of(local, f"{name}-0") == before[0]
+
+
+@pytest.mark.parametrize("cascade", ["foreground", "background"])
+def test_a_set_that_is_deleted_and_applied_again_at_once_is_a_new_one(
+    local: Local, cascade: str
+) -> None:
+    name = f"again-{cascade}"
+    apply_set(local, name)
+    wait_for(lambda: servers_of(local, name), ready(name, 0, 1))
+    before = {uid_of(local, f"{name}-{id_}") for id_ in range(2)}
+    local.must("delete", "gss", name, f"--cascade={cascade}")
+    apply_set(local, name)
+    own = field(local, "gss", name, ".metadata.uid")
+    wait_for(lambda: servers_of(local, name), ready(name, 0, 1))
+    assert not before & {uid_of(local, f"{name}-{id_}") for id_ in range(2)}
+    wait_for(lambda: field(local, "svc", name, ".metadata.ownerReferences[0].uid"), own)
+    assert field(local, "gss", name, ".status.collisionCount") == ""
+
+
+def test_orphaned_pods_are_adopted(local: Local) -> None:
+    apply_set(local, "orphan")
+    wait_for(lambda: servers_of(local, "orphan"), ready("orphan", 0, 1))
+    before = {uid_of(local, f"orphan-{id_}") for id_ in range(2)}
+    local.must("delete", "gss", "orphan", "--cascade=orphan")
+    apply_set(local, "orphan")
+    own = field(local, "gss", "orphan", ".metadata.uid")
+    for id_ in range(2):
+        path = ".metadata.ownerReferences[0].uid"
+        wait_for(lambda pod=f"orphan-{id_}", path=path: field(local, "pod", pod, path), own)
+    wait_for(lambda: conditions(local, "orphan").get("Progressing"), "Complete")
+    assert {uid_of(local, f"orphan-{id_}") for id_ in range(2)} == before
+
+
+def test_a_hook_holds_a_server_and_a_scale_up_takes_it_back(local: Local) -> None:
+    hook = {"preDelete": {"labelsHandler": {"drain": "me"}}}
+    apply_set(local, "hook", replicas=3, lifecycle=hook, labels={"drain": "me"})
+    wait_for(lambda: servers_of(local, "hook"), ready("hook", 0, 1, 2))
+    local.must("scale", "gss", "hook", "--replicas=1")
+    held = ("PreDelete", "None", "0", "0")
+    wait_for(lambda: servers_of(local, "hook"), ready("hook", 0) | {"hook-1": held, "hook-2": held})
+    local.must("scale", "gss", "hook", "--replicas=2")
+    wait_for(lambda: servers_of(local, "hook"), ready("hook", 0, 1) | {"hook-2": held})
+    local.must("label", "pod", "hook-2", "drain=done", "--overwrite")
+    wait_for(lambda: servers_of(local, "hook"), ready("hook", 0, 1))
