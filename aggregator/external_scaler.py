@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aggregator.kube.resources import ObjectKey
     from aggregator.scaling.policy import Snapshot
     from aggregator.settings import Settings
+    from aggregator.snapshots import ViewMemo
 
 logger = structlog.get_logger()
 
@@ -59,6 +60,7 @@ class LiveSets:
         self._autoscaling = autoscaling
         self._facts: dict[str, dict[str, Rival]] = {}
         self._asked: set[str] = set()
+        self._views: dict[ObjectKey, ViewMemo] = {}
         self._wanted = asyncio.Event()
 
     async def run(self) -> None:
@@ -81,8 +83,10 @@ class LiveSets:
         """Return a set and its servers, None when it does not exist."""
         owner = self._caches.sets.get(set_key)
         if owner is None:
+            self._views.pop(set_key, None)
             return None
-        return take_snapshot(owner, self._caches.pairs_of(owner), utc_now())
+        memo = self._views.setdefault(set_key, {})
+        return take_snapshot(owner, self._caches.pairs_of(owner), utc_now(), memo=memo)
 
     def facts(self, request: ScalerRequest) -> ScaledObjectFacts | None:
         """Return what the ScaledObject says, None when it was not read (yet)."""

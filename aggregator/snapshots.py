@@ -9,7 +9,7 @@ with the pod's mirror label. Until the label shows the mark, the mark is new.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,27 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from aggregator.pods import Pod
-    from shared.api.gameserver import GameServer
+    from shared.api.gameserver import DeletionReason, GameServer
     from shared.api.gameserverset import GameServerSet
 
 _LOWERS_REPLICAS = frozenset({"Kill", "Autoscaler"})
 _NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A server as it was described, and what that rests on."""
+
+    pod: Pod
+    server: GameServer | None
+    probed: bool
+    view: ServerView
+    claim: DeletionReason | None
+
+
+ViewMemo = dict[str, _Known]
+"""Descriptions by pod uid. Objects of the caches are replaced, never changed: the same two objects
+say the same, so of ten thousand servers only those that changed are described again."""
 
 
 def take_snapshot(
@@ -38,6 +54,7 @@ def take_snapshot(
     claimed: Collection[str] = _NOTHING,
     *,
     marks_idle: bool = False,
+    memo: ViewMemo | None = None,
 ) -> Snapshot:
     """Return what there is of a set.
 
@@ -48,56 +65,68 @@ def take_snapshot(
         claimed: uids of pods that we claimed and whose claim the cache may not show yet.
         marks_idle: the set's probe marks every empty server, so one that it has not looked at yet
             has no opsState that means anything.
+        memo: descriptions of this set's servers from before; it is brought up to date.
     """
     annotation = owner.metadata.annotations.get(names.ACCOUNTED_ANNOTATION, "")
-    picture = _Picture(
-        now,
-        claimed,
-        accounted=frozenset(part.strip() for part in annotation.split(",")),
-        probed=marks_idle and bool(owner.spec.service_qualities),
-    )
+    accounted = frozenset(part.strip() for part in annotation.split(","))
+    probed = marks_idle and bool(owner.spec.service_qualities)
+    before = {} if memo is None else memo
+    fresh: ViewMemo = {}
     views = []
     for pod, server in pairs:
-        id_ = _id_of(owner.metadata.name, pod.metadata.name)
-        if id_ is not None:
-            own = server if server is not None and speaks_for(server, pod.metadata.uid) else None
-            views.append(_view(id_, pod, own, picture))
+        uid = pod.metadata.uid
+        known = before.get(uid)
+        if (
+            known is None
+            or known.pod is not pod
+            or known.server is not server
+            or known.probed != probed
+        ):
+            view, claim = _describe(owner.metadata.name, pod, server, probed, now)
+            if view is None:
+                continue
+            known = _Known(pod, server, probed, view, claim)
+        if known.view.marked_since is not now:
+            fresh[uid] = known
+        claim = "Autoscaler" if uid in claimed else known.claim
+        view = known.view
+        if claim is not None:
+            lowers = claim in _LOWERS_REPLICAS and uid not in accounted
+            view = replace(view, leaving=True, unaccounted=lowers)
+        views.append(view)
+    if memo is not None:
+        memo.clear()
+        memo.update(fresh)
     observed = owner.status.observed_generation == owner.metadata.generation
     return Snapshot(owner.spec.replicas, tuple(views), observed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """What all servers of a snapshot share."""
-
-    now: datetime
-    claimed: Collection[str]
-    accounted: frozenset[str]
-    probed: bool
-
-
-def _view(id_: int, pod: Pod, server: GameServer | None, picture: _Picture) -> ServerView:
+def _describe(
+    set_name: str, pod: Pod, found: GameServer | None, probed: bool, now: datetime
+) -> tuple[ServerView | None, DeletionReason | None]:
+    """Return a server without its claim, and the claim; None for a pod that is no server."""
+    id_ = _id_of(set_name, pod.metadata.name)
+    if id_ is None:
+        return None, None
     uid = pod.metadata.uid
-    if server is None:
+    if found is None or not speaks_for(found, uid):
         # Its GameServer is on its way: it boots, and has no opsState yet.
-        return ServerView(id_, "", "", leaving=pod.terminating, pod_uid=uid)
-    claim = "Autoscaler" if uid in picture.claimed else claim_on(server, pod)
-    ops_state = server.spec.ops_state
+        return ServerView(id_, "", "", leaving=pod.terminating, pod_uid=uid), None
+    ops_state = found.spec.ops_state
     marked = ops_state == names.OPS_STATE_WAIT_TO_BE_DELETED
-    if picture.probed and ops_state == names.OPS_STATE_NONE and not _was_probed(server, uid):
+    if probed and ops_state == names.OPS_STATE_NONE and not _was_probed(found, uid):
         ops_state = ""
-    going = pod.terminating or server.metadata.deletion_timestamp is not None
-    return ServerView(
+    view = ServerView(
         id=id_,
         ops_state=ops_state,
-        state=server.status.current_state,
-        marked_since=_marked_since(pod, picture.now) if marked else None,
-        deletion_priority=parse_priority(server.spec.deletion_priority).value,
-        leaving=going or claim is not None,
-        unaccounted=claim in _LOWERS_REPLICAS and uid not in picture.accounted,
-        stale=marked and is_stale_mark(server, uid),
+        state=found.status.current_state,
+        marked_since=_marked_since(pod, now) if marked else None,
+        deletion_priority=parse_priority(found.spec.deletion_priority).value,
+        leaving=pod.terminating or found.metadata.deletion_timestamp is not None,
+        stale=marked and is_stale_mark(found, uid),
         pod_uid=uid,
     )
+    return view, claim_on(found, pod)
 
 
 def _was_probed(server: GameServer, pod_uid: str) -> bool:

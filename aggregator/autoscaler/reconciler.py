@@ -41,7 +41,7 @@ from aggregator.scaling.census import ServerClass, class_of
 from aggregator.scaling.evaluate import evaluate
 from aggregator.scaling.schedule import schedule
 from aggregator.scaling.spec import read_spec
-from aggregator.snapshots import take_snapshot
+from aggregator.snapshots import ViewMemo, take_snapshot
 from shared.api import names
 from shared.clock import monotonic_seconds, utc_now
 from shared.errors import InvalidInput
@@ -80,6 +80,7 @@ class _State:
         accounted: uids in the set's annotation at the last pass.
         explained: the last decision; made into words when somebody asks.
         acts: it was carried out, or would have been.
+        views: of the set's servers.
     """
 
     uid: str
@@ -89,6 +90,7 @@ class _State:
     accounted: frozenset[str] = frozenset()
     explained: Explained | None = None
     acts: bool = False
+    views: ViewMemo = field(default_factory=dict)
     status_written_at: float = -STATUS_INTERVAL_SECONDS
 
 
@@ -205,7 +207,12 @@ class AutoscalerReconciler:
         scheduled = schedule(intent.policy, intent.windows, now)
         policy = scheduled.policy
         snapshot = take_snapshot(
-            owner, pairs.values(), now, state.claimed, marks_idle=policy.marks_idle
+            owner,
+            pairs.values(),
+            now,
+            state.claimed,
+            marks_idle=policy.marks_idle,
+            memo=state.views,
         )
         decision = evaluate(snapshot, policy, state.memory.history, now)
         in_use = [

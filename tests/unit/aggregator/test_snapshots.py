@@ -147,3 +147,26 @@ def test_a_pod_of_another_name_is_none_of_the_servers():
 def test_a_set_is_observed_when_its_status_is_of_its_generation(generation, observed):
     owner = game_server_set(replicas=7, generation=generation, status={"observedGeneration": 4})
     assert take_snapshot(owner, [], NOW) == Snapshot(7, (), observed)
+
+
+def test_only_what_changed_is_described_again():
+    owner = game_server_set()
+    pairs = [(pod(id_), game_server(id_, status=READY)) for id_ in range(2)]
+    memo = {}
+    before = take_snapshot(owner, pairs, NOW, memo=memo).servers
+    pairs[1] = (pairs[1][0], game_server(1, opsState="Allocated", status=READY))
+    after = take_snapshot(owner, pairs, NOW, memo=memo).servers
+    assert after[0] is before[0]
+    assert after == take_snapshot(owner, pairs, NOW).servers
+    take_snapshot(owner, pairs[:1], NOW, memo=memo)
+    assert memo.keys() == {"pod-0"}
+
+
+def test_a_mark_that_is_not_mirrored_yet_stays_new_and_a_claim_is_added_to_what_is_known():
+    owner = game_server_set()
+    pairs = [(marked_pod(label="None"), game_server(opsState=MARKED, status=READY))]
+    memo = {}
+    take_snapshot(owner, pairs, NOW, memo=memo)
+    later = NOW + timedelta(seconds=9)
+    (view_,) = take_snapshot(owner, pairs, later, {"pod-0"}, memo=memo).servers
+    assert view_ == view(ops_state=MARKED, marked_since=later, leaving=True, unaccounted=True)
