@@ -151,6 +151,12 @@ def test_a_value_with_an_action_is_a_template(value, expected):
         pytest.param(
             "{{if 1}}{{else 2}}{{end}}", 1, 16, "unexpected 2 after else", id="else with a value"
         ),
+        pytest.param(
+            "{{if 1}}{{else foo}}{{end}}", 1, 16, "unexpected foo after else", id="else with a word"
+        ),
+        pytest.param(
+            "{{if 1}}{{else}}{{end 2}}", 1, 23, "unexpected 2 after end", id="end after an else"
+        ),
         pytest.param("{{/* a", 1, 3, "the comment is not closed with */", id="comment"),
         pytest.param(
             "{{/* a */ }}", 1, 10, "after a comment write }}, or a space and -}}", id="after it"

@@ -90,10 +90,11 @@ def test_the_output_has_a_bound():
     ("text", "expected"),
     [
         ("a{{/* one */}}b{{/* two */}}c", "abc"),
+        ("{{`a\r\nb`}}", "a\nb"),
         (r'{{"\U0010ffff"}}', "\U0010ffff"),
         (r"{{'\U0010ffff'}}", "1114111"),
     ],
-    ids=["two comments", "the last character", "its number"],
+    ids=["two comments", "raw text has no carriage return", "the last character", "its number"],
 )
 def test_corners(text, expected):
     assert rendered(text) == expected
