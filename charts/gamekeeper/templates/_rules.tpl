@@ -39,19 +39,19 @@ tests/charts compare these rules with what it really asks for.
   resources: [configmaps]
   resourceNames: [gamekeeper-ca]
   verbs: [get, patch]
-# The headless Service of a set that names none of its own.
+# The headless Service of a set that names none of its own; patch: an orphan is adopted.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, create]
+  verbs: [get, create, patch]
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [get, list, create, patch, delete]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, create]
+  verbs: [get, create, patch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, create]
+  verbs: [get, create, patch]
 # Others that scale a set: a built-in autoscaler steps back for them.
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
