@@ -169,6 +169,11 @@ class ExternalScaler:
         """Stop serving; streams end cleanly."""
         await self._server.__aexit__(kind, error, trace)
 
+    @property
+    def port(self) -> int:
+        """That it listens on."""
+        return self._server.port
+
     async def run(self) -> None:
         """Keep up to date what is answered from, and tell the health service, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
