@@ -9,7 +9,6 @@ have a read-only root, and without that a start takes a second longer.
 from __future__ import annotations
 
 import compileall
-import os
 import py_compile
 import re
 import shutil
@@ -51,14 +50,15 @@ def main(root: Path) -> int:
     target = _in(root, stdlib)
     shutil.copytree(stdlib, target, ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True)
     for library in sorted(_libraries([program, *root.rglob("*.so"), *root.rglob("*.so.*")])):
-        _copy(library, root)
+        # Libraries that wheels carry are found where they lie: in the root already.
+        if not library.resolve().is_relative_to(root.resolve()):
+            _copy(library, root)
     # Where the loader finds libraries outside of its default folders.
     _copy(Path("/etc/ld.so.cache"), root)
     _write_users(root / "etc")
     (root / "tmp").mkdir(mode=0o1777, exist_ok=True)
-    compiled = compileall.compile_dir(
-        root, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, stripdir=root
-    )
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    compiled = compileall.compile_dir(root, quiet=1, invalidation_mode=unchecked, stripdir=root)
     return 0 if compiled else 1
 
 
@@ -85,8 +85,7 @@ def _libraries(programs: list[Path]) -> set[Path]:
             check=False,
         )
         found.update(Path(each) for each in _LIBRARY.findall(done.stdout))
-    # Libraries that wheels carry are found where they lie.
-    return {each for each in found if not os.path.realpath(each).startswith("/rootfs")}
+    return found
 
 
 def _write_users(folder: Path) -> None:
