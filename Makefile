@@ -96,9 +96,9 @@ mutation: setup ## mutation score of the pure modules, takes long; MODULES='aggr
 	$(BIN)/mutmut run $(if $(MODULES),'$(MODULES)')
 	$(BIN)/python scripts/mutation_score.py
 
-go-templates: setup ## write the tables of what Go's text/template renders; HELM= names the helm to ask
-	$(BIN)/python scripts/go_templates.py same --helm $(or $(HELM),helm) > tests/data/templates/same.json.new
-	$(BIN)/python scripts/go_templates.py numbers --helm $(or $(HELM),helm) > tests/data/templates/numbers.json.new
+go-templates: setup ## write the tables of what Go's text/template renders; HELM= for another helm
+	$(BIN)/python scripts/go_templates.py same --helm $(or $(HELM),$(BIN)/helm) > tests/data/templates/same.json.new
+	$(BIN)/python scripts/go_templates.py numbers --helm $(or $(HELM),$(BIN)/helm) > tests/data/templates/numbers.json.new
 	mv tests/data/templates/same.json.new tests/data/templates/same.json
 	mv tests/data/templates/numbers.json.new tests/data/templates/numbers.json
 
