@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import shared
 from cli.kubeconfig import STATUS_EXTENSION, read_current_context
 from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
-from localcluster.kubelet.mount_plan import PRIVATE_FOLDERS
 from localcluster.programs import HttpReady, ProgramSpec
 from shared.crds import custom_resource_definitions
 
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
 AGENT_IMAGE = "gamekeeper/agent:local"
 # The folder that holds the packages: where Python finds the agent without a virtual environment.
 _SOURCES = Path(next(iter(shared.__path__))).parent
+# Where the agent's containers have what they run.
+_AGENT_FOLDER = Path("/opt/gamekeeper")
+_AGENT_PYTHON = _AGENT_FOLDER / "python"
 
 
 @asynccontextmanager
@@ -53,16 +55,25 @@ def status_api_url(cluster: LocalCluster) -> str:
 
 
 def _agent_image() -> dict[str, Any]:
-    """Return the image of the agent: this very source, run by this very Python."""
-    folders = {Path(sys.prefix), Path(sys.base_prefix), _SOURCES}
-    # A container has a /tmp of its own: a checkout that lies there has to be mounted.
-    hidden = [each for each in folders if any(each.is_relative_to(p) for p in PRIVATE_FOLDERS)]
-    outermost = [each for each in hidden if not any(p in hidden for p in each.parents)]
+    """Return the image of the agent: this very source, run by this very Python.
+
+    Both are mounted at a place of their own: the agent also runs as a user who may not enter the
+    folder, a home for example, in which they lie here.
+    """
+    prefix = Path(sys.base_prefix).resolve()
+    program = _AGENT_PYTHON / Path(sys.executable).resolve().relative_to(prefix)
+    sources = {str(_AGENT_FOLDER / name): str(_SOURCES / name) for name in ("agent", "shared")}
+    mounts = {str(_AGENT_PYTHON): str(prefix), **sources}
     return {
         # -S: no site-packages, the agent needs none; they cost 3 MiB for each game server.
-        "command": [sys.executable, "-S", "-m", "agent"],
-        "env": {"PYTHONPATH": str(_SOURCES), "PYTHONDONTWRITEBYTECODE": "1"},
-        "mounts": [{"source": str(each), "target": str(each)} for each in sorted(outermost)],
+        "command": [str(program), "-S", "-m", "agent"],
+        "env": {
+            "PYTHONPATH": str(_AGENT_FOLDER),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # A Python that is linked to its library looks for it where it was installed.
+            "LD_LIBRARY_PATH": str(_AGENT_PYTHON / "lib"),
+        },
+        "mounts": [{"source": source, "target": target} for target, source in mounts.items()],
     }
 
 
