@@ -96,6 +96,11 @@ def installed(server, *arguments):
 
 def test_an_upgrade_and_an_uninstall_keep_the_certificate_the_definitions_and_the_servers(server):
     installed(server, "install", RELEASE, str(CHART), "--wait=hookOnly")
+    table = server.kubectl("-n", NAMESPACE, "get", "deploy").stdout.splitlines()
+    assert [line.split()[:4] for line in table] == [
+        ["NAME", "READY", "UP-TO-DATE", "AVAILABLE"],
+        ["gamekeeper", "0/2", "0", "0"],
+    ]
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
