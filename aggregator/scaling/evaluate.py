@@ -186,13 +186,13 @@ def _shrink(
     excess, window_due = stabilized(wish.excess, history.excess, rules.window, now)
     rate, rate_due = allowance(rules, False, census.expected, history, now)
     room = max(0, census.expected - policy.min_replicas)
-    queue, dwelling = _removal_order(census, policy, excess)
-    wanted = len(queue)
+    queue = _removal_queue(census, policy, excess)
+    wanted = len(queue.marked) + queue.cancellable + len(queue.idle)
     reasons = set()
     dues = [window_due]
     if excess < wish.excess:
         reasons.add(Reason.SCALE_DOWN_STABILIZED)
-    if dwelling:
+    if queue.dwelling:
         reasons.add(Reason.WAIT_TO_BE_DELETED_DWELL)
     allowed = min(wanted, rate, room) if census.settled else 0
     if allowed < wanted and not census.settled:
@@ -203,31 +203,45 @@ def _shrink(
             dues.append(rate_due)
         if allowed == room:
             reasons.add(Reason.TOO_FEW_REPLICAS)
-    chosen = queue[:allowed]
-    victims = tuple(server for server in chosen if server is not None)
-    removal = Removal(
-        wish.excess, excess, len(dwelling), wanted, rate, room, len(chosen) - len(victims), victims
-    )
+    cancel, victims = _take(queue, allowed)
+    removal = Removal(wish.excess, excess, len(queue.dwelling), wanted, rate, room, cancel, victims)
     dwell = policy.wait_to_be_deleted
-    dues += [server.marked_since + dwell for server in dwelling if server.marked_since]
+    dues += [server.marked_since + dwell for server in queue.dwelling if server.marked_since]
     return removal, reasons, [due for due in dues if due is not None]
 
 
-def _removal_order(
-    census: Census, policy: Policy, excess: int
-) -> tuple[list[ServerView | None], tuple[ServerView, ...]]:
-    """Return who is to go, in order, and which marked servers are kept by their dwell alone.
+@dataclass(frozen=True, slots=True)
+class _RemovalQueue:
+    """Who is to go, in order: the marked, then what is not created yet, then the idle.
 
-    None stands for a server that is not created yet.
+    Attributes:
+        cancellable: a number and no list: somebody may have asked for two billion servers.
+        dwelling: marked servers that are kept by their dwell alone.
     """
-    cancelled = [None] * min(excess, census.missing)
-    rest = excess - len(cancelled)
+
+    marked: list[ServerView]
+    cancellable: int
+    idle: list[ServerView]
+    dwelling: tuple[ServerView, ...]
+
+
+def _removal_queue(census: Census, policy: Policy, excess: int) -> _RemovalQueue:
+    cancellable = min(excess, census.missing)
+    rest = excess - cancellable
     ripe = _in_order(census.ripe)
     if policy.marks_idle:
         # The probe tells who is empty; nobody goes whom it has not marked.
-        return [*cancelled, *ripe[:rest]], census.dwelling if rest > len(ripe) else ()
+        dwelling = census.dwelling if rest > len(ripe) else ()
+        return _RemovalQueue([], cancellable, ripe[:rest], dwelling)
     idle = _in_order(census.booting) + _in_order(census.ready) if rest else []
-    return [*ripe, *cancelled, *idle[:rest]], census.dwelling
+    return _RemovalQueue(ripe, cancellable, idle[:rest], census.dwelling)
+
+
+def _take(queue: _RemovalQueue, count: int) -> tuple[int, tuple[ServerView, ...]]:
+    """Return how much of the first `count` of a queue is cancelled, and who of it goes."""
+    marked = queue.marked[:count]
+    cancel = min(queue.cancellable, count - len(marked))
+    return cancel, (*marked, *queue.idle[: count - len(marked) - cancel])
 
 
 def _in_order(servers: Iterable[ServerView]) -> list[ServerView]:

@@ -207,6 +207,12 @@ CASES = [
         victims=(0, 3),
         cancel=2,
     ),
+    Case(
+        "two billion that somebody asked for are cancelled at once",
+        snapshot(Group(2), spec=2_000_000_000),
+        policy(max_available=2, most=2_000_000_000),
+        cancel=1_999_999_998,
+    ),
     Case("none at all may be wanted", snapshot(Group(2)), policy(max_available=0), victims=(1, 0)),
     Case(
         "a share of the servers may be idle",

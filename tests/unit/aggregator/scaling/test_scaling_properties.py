@@ -14,6 +14,9 @@ from aggregator.scaling.keda_metric import metric
 from tests.support.random_scaling import NOW, Situation, random_situation
 from tests.support.scaling import MARKED, apply, at
 
+# Seconds of pure computing: more where both cores are busy.
+pytestmark = pytest.mark.timeout(60)
+
 # 100,000 in all; in parts, so that each test stays short and both cores can help.
 PARTS = 25
 EACH = 4_000
