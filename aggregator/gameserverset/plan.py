@@ -119,9 +119,8 @@ def observe(
 def plan(observed: Observed) -> Plan:
     """Return what to do for one set."""
     owner, facts = observed.owner, observed.facts
-    annotations = owner.metadata.annotations
-    paused = annotations.get(names.PAUSED_ANNOTATION) == "true"
-    accounted = parse_accounted(annotations)
+    paused = owner.metadata.annotations.get(names.PAUSED_ANNOTATION) == "true"
+    accounted = parse_accounted(owner.metadata.annotations)
     servers = observed.present.servers
     scale = plan_scale(
         servers, owner.spec.replicas, facts.reserved, _scale_rules(observed, accounted)
@@ -149,8 +148,7 @@ def plan(observed: Observed) -> Plan:
     conditions = plan_conditions(facts, bool(owner.spec.service_qualities), situation)
     status = plan_status(owner, servers, facts.revision, conditions, observed.now)
     if paused:
-        still = Replacements(observed.failures)
-        return Plan(ScalePlan(), still, UpdatePlan(), status)
+        return Plan(ScalePlan(), Replacements(observed.failures), UpdatePlan(), status)
     present = {server.pod_uid: server for server in servers} if accounted else {}
     former = _former_ids(observed, wanted, scale)
     return Plan(

@@ -44,8 +44,7 @@ def render_pod(
         template: of a former revision, None for the present one.
         server: the GameServer that outlived its former pod (reclaimPolicy Delete), None without.
     """
-    if template is None:
-        template = pod_template(owner)
+    template = template or pod_template(owner)
     revision = _revision_of(owner, template)
     metadata = template.get("metadata") or {}
     name = server_name(owner.metadata.name, id_)
