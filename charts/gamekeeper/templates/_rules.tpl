@@ -1,6 +1,6 @@
 {{/*
 What the aggregator does where game servers are; a Role in one namespace, else a ClusterRole.
-tests/charts compare these rules with what it really asks for.
+tests/cluster/test_chart_rights.py compares these rules with what it really asks for.
 */}}
 {{- define "gamekeeper.gameRules" -}}
 - apiGroups: [game.kruise.io]
@@ -18,7 +18,7 @@ tests/charts compare these rules with what it really asks for.
   verbs: [update]
 - apiGroups: [autoscaling.gamekeeper.dev]
   resources: [gameserversetautoscalers]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [autoscaling.gamekeeper.dev]
   resources: [gameserversetautoscalers/status]
   verbs: [patch]
