@@ -2,8 +2,10 @@
 
 A claim is a compare-and-set on the GameServer: the API server refuses it when the object is
 another or its opsState is not what the decision saw, so a server that became busy in between is
-spared and nobody else dies in its place. Only a claimed pod is deleted, by uid. A crash between
-the two is harmless: the claim is final and the next plan carries it out.
+spared and nobody else dies in its place. It is also refused where a claim stands already (a rule
+of the definition): of two who claim one server, the first wins, with its reason and what that
+costs. Only a claimed pod is deleted, by uid. A crash between the two is harmless: the claim is
+final and the next plan carries it out.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aggregator.kube import patch
-from aggregator.kube.errors import NotFound, TestFailed
+from aggregator.kube.errors import NotFound, Rejected, TestFailed
 from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey
 from shared.api import names
 from shared.protocol.wire import render_time
@@ -36,7 +38,7 @@ async def claim(
         now: becomes spec.deletion.at.
 
     Returns:
-        False when the server is gone or changed its mind: plan again.
+        False when the server is gone, changed its mind, or was claimed by another: plan again.
     """
     deletion = {"reason": reason, "podUid": pod_uid, "at": render_time(now)}
     label = patch.add(patch.pointer("metadata", "labels", names.DELETING_LABEL), "true")
@@ -55,6 +57,10 @@ async def claim(
     try:
         await client.patch(GAMESERVERS, key, operations)
     except (TestFailed, NotFound):
+        return False
+    except Rejected as error:
+        if not _is_claimed_already(error):
+            raise
         return False
     return True
 
@@ -86,6 +92,11 @@ async def release(client: KubeClient, server: GameServer) -> bool:
     except (TestFailed, NotFound):
         return False
     return True
+
+
+def _is_claimed_already(error: Rejected) -> bool:
+    """Tell whether the rule that a claim is not replaced refused ours: it names the whole claim."""
+    return any(cause.field == "spec.deletion" for cause in error.causes)
 
 
 async def delete_claimed(client: KubeClient, key: ObjectKey, pod_uid: str) -> bool:

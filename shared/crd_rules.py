@@ -78,10 +78,25 @@ _LEGAL_KEYS: Rule = {
         "and neither part may be empty"
     ),
 }
-_CLAIM_IS_FINAL: Rule = {
-    "rule": ("!has(oldSelf.deletion) || !has(self.deletion) || self.opsState == oldSelf.opsState"),
+# Holds also for a write that drops the claim: a client that does not know the field drops it with
+# every replacement of the object.
+_CLAIMED_STATE_STAYS: Rule = {
+    "rule": "!has(oldSelf.deletion) || self.opsState == oldSelf.opsState",
     "message": "the server is being deleted: opsState cannot change",
     "fieldPath": ".opsState",
+}
+# Of two that claim one server, or of a former leader and the present one, the first wins: what a
+# claim costs depends on its reason. RFC 6902 has no test for absence, so the rule stands here.
+_CLAIM_IS_FINAL: Rule = {
+    "rule": (
+        "!has(oldSelf.deletion) || (has(self.deletion) ? self.deletion == oldSelf.deletion : "
+        "oldSelf.deletion.reason == 'ScaleDown')"
+    ),
+    "message": (
+        "the server is being deleted: deletion cannot be replaced, "
+        "and only that of a ScaleDown can be taken back"
+    ),
+    "fieldPath": ".deletion",
 }
 
 _MIN_BELOW_MAX: Rule = {
@@ -148,7 +163,7 @@ _RULES: dict[str, tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...]] = {
         (("schedules", ITEMS), (_OVERRIDES_SOMETHING,)),
     ),
     names.GAMESERVER_KIND: (
-        ((), (_CLAIM_IS_FINAL,)),
+        ((), (_CLAIMED_STATE_STAYS, _CLAIM_IS_FINAL)),
         (("updatePriority",), (_PRIORITY,)),
         (("deletionPriority",), (_PRIORITY,)),
     ),

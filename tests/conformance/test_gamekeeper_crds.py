@@ -156,23 +156,33 @@ async def test_a_server_is_judged_by_the_rules_of_its_definition(
 
 
 CLAIM = {"reason": "ScaleDown", "podUid": "1", "at": "2026-01-02T03:04:05Z"}
+FINAL = CLAIM | {"reason": "Kill"}
 CHANGES = (
-    Case("claim", {"deletion": CLAIM}),
-    Case("claim-and-state", {"deletion": CLAIM, "opsState": "Kill"}),
-    Case("state-of-a-claimed", {"opsState": "Allocated"}, (("Invalid", "spec.opsState"),)),
-    Case("priority-of-a-claimed", {"deletionPriority": 3}),
-    Case("claim-taken-back", {"deletion": None}),
-    Case("claim-taken-back-and-allocated", {"deletion": None, "opsState": "Allocated"}),
+    ({}, Case("claim", {"deletion": CLAIM})),
+    ({}, Case("claim-and-state", {"deletion": CLAIM, "opsState": "Kill"})),
+    (CLAIM, Case("state-of-a-claimed", {"opsState": "Allocated"},
+                 (("Invalid", "spec.opsState"),))),
+    (CLAIM, Case("priority-of-a-claimed", {"deletionPriority": 3})),
+    (CLAIM, Case("same-claim-again", {"deletion": CLAIM, "deletionPriority": 3})),
+    (CLAIM, Case("claim-for-another-reason", {"deletion": FINAL},
+                 (("Invalid", "spec.deletion"),))),
+    (CLAIM, Case("claim-on-another-pod", {"deletion": {"podUid": "2"}},
+                 (("Invalid", "spec.deletion"),))),
+    (CLAIM, Case("claim-taken-back", {"deletion": None})),
+    (CLAIM, Case("claim-taken-back-and-allocated", {"deletion": None, "opsState": "Allocated"},
+                 (("Invalid", "spec.opsState"),))),
+    *((CLAIM | {"reason": reason},
+       Case(f"claim-taken-back-{reason.lower()}", {"deletion": None},
+            (("Invalid", "spec.deletion"),)))
+      for reason in ("Reserved", "Kill", "Autoscaler")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("claim", "case"), [pytest.param(*change, id=change[1].id) for change in CHANGES]
 )
-
-
-@pytest.mark.parametrize("case", rows(CHANGES))
-async def test_the_state_of_a_claimed_server_cannot_change(
-    namespace: Namespace, case: Case
-) -> None:
-    before: Json = {"opsState": "None"}
-    if case.id not in ("claim", "claim-and-state"):
-        before["deletion"] = CLAIM
+async def test_a_claim_is_final(namespace: Namespace, claim: Json, case: Case) -> None:
+    before: Json = {"opsState": "None", **({"deletion": claim} if claim else {})}
     await namespace.create("gameservers", "game-0", {"spec": before})
     change = {"spec": deepcopy(case.spec)}
     _expected(case, 200).check(await namespace.patch("merge", "gameservers", "game-0", change))

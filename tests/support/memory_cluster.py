@@ -12,7 +12,14 @@ from typing import Any
 
 import jsonpatch
 
-from aggregator.kube.errors import Conflict, NotFound, TestFailed, Unavailable
+from aggregator.kube.errors import (
+    Cause,
+    Conflict,
+    NotFound,
+    Rejected,
+    TestFailed,
+    Unavailable,
+)
 from aggregator.kube.patch import JsonPatch, Patch
 from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey, Resource
 from aggregator.kube.transport import Json
@@ -101,6 +108,8 @@ class MemoryCluster(FakeKubeClient):
             if stored is None:
                 raise NotFound("NotFound", f"{key} does not exist")
             changed = _patched(stored, patch, subresource)
+            if resource == GAMESERVERS:
+                _judge_claim(stored, changed)
             if changed != stored:
                 self.version += 1
                 changed["metadata"]["resourceVersion"] = str(self.version)
@@ -205,6 +214,21 @@ def _patched(stored: Json, patch: Patch, subresource: str | None) -> Json:
     if kept in stored:
         result[kept] = deepcopy(stored[kept])
     return result
+
+
+def _judge_claim(before: Json, after: Json) -> None:
+    """Refuse what the rules of the definition say about a claim that stands."""
+    claim, now = before.get("spec", {}).get("deletion"), after.get("spec", {}).get("deletion")
+    if claim is None:
+        return
+    broken = []
+    if before["spec"]["opsState"] != after["spec"]["opsState"]:
+        broken.append("spec.opsState")
+    if now != claim and (now is not None or claim["reason"] != "ScaleDown"):
+        broken.append("spec.deletion")
+    if broken:
+        message = "the server is being deleted"
+        raise Rejected("Invalid", message, 422, tuple(Cause(path, message) for path in broken))
 
 
 def _check(metadata: Json, wanted: dict[str, Any]) -> None:

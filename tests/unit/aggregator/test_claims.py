@@ -1,9 +1,12 @@
 """Claim, then delete: the compare-and-set, and what it answers (SPEC 6.6)."""
 
+from copy import deepcopy
+from datetime import timedelta
+
 import pytest
 
 from aggregator.claims import claim, delete_claimed
-from aggregator.kube.errors import Conflict, Unavailable
+from aggregator.kube.errors import Cause, Conflict, Rejected, Unavailable
 from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey
 from shared.api import names
 from tests.support.builders import NOW, game_server
@@ -12,6 +15,7 @@ from tests.support.memory_cluster import Fault, MemoryCluster, unavailable
 KEY = ObjectKey("games", "minecraft-0")
 DELETION = {"reason": "ScaleDown", "podUid": "pod-0", "at": "2026-01-02T03:04:05.678Z"}
 SERVER = game_server(opsState="WaitToBeDeleted")
+REASON_UNKNOWN = (Cause("spec.deletion.reason", "supported values: ScaleDown"),)
 
 
 def cluster(server=SERVER, **fields):
@@ -58,11 +62,21 @@ async def test_a_failure_is_no_refusal():
         await claim(cluster(fault=Fault(0, unavailable)), SERVER, "pod-0", "ScaleDown", NOW)
 
 
-async def test_a_claim_may_be_written_twice():
+@pytest.mark.parametrize("reason", ["ScaleDown", "Reserved", "Kill", "Autoscaler"])
+async def test_of_two_claims_the_first_stays(reason):
+    """Two leaders decided on the same object: what the deletion costs depends on the reason."""
     client = cluster()
-    for _ in range(2):
-        assert await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
-    assert client.objects[GAMESERVERS.plural, KEY]["spec"]["deletion"] == DELETION
+    assert await claim(client, SERVER, "pod-0", "Autoscaler", NOW)
+    before = deepcopy(client.objects[GAMESERVERS.plural, KEY])
+    assert not await claim(client, SERVER, "pod-0", reason, NOW + timedelta(seconds=1))
+    assert client.objects[GAMESERVERS.plural, KEY] == before
+
+
+async def test_a_claim_that_its_object_may_not_have_is_no_refusal():
+    """An older definition does not know the reason, say: nobody has claimed it."""
+    client = cluster(fault=Fault(0, lambda: Rejected("Invalid", "no", 422, REASON_UNKNOWN)))
+    with pytest.raises(Rejected):
+        await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
 
 
 async def test_only_the_claimed_pod_is_deleted():
