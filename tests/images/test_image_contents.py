@@ -1,5 +1,6 @@
 """What is in the images, and what is not."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def test_only_python_can_be_run(named):
         and ".so" not in path.name
         and path.read_bytes()[:4] == b"\x7fELF"
     }
-    assert executable - loader == {"python3.11"}
+    (program,) = executable - loader
+    assert re.fullmatch(r"python3\.[0-9]+", program)
 
 
 def test_nothing_runs_with_the_rights_of_its_owner(named):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from aggregator.gameserverset.agent_container import AgentResources, AgentTemplate
 from aggregator.gameserverset.pod import render_pod
+from aggregator.gameserverset.security_profile import security_context
 from shared.api import names
 from shared.errors import InvalidInput
 from tests.support.builders import game_server_set, quality
@@ -335,6 +336,39 @@ CELLS = {
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 def test_a_template_becomes_a_pod(cell):
     assert rendered(cell) == expected(cell)
+
+
+# What the level adds to nothing, and may be added to a container; from the standards' page.
+BASELINE = {
+    *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD"),
+    *("NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
+}
+
+
+@pytest.mark.parametrize(
+    ("profile", "level"),
+    [
+        ("none", "restricted"),
+        ("minimal", "baseline"),
+        ("default", "baseline"),
+        ("ptrace", "privileged"),
+    ],
+)
+def test_a_profile_fits_its_pod_security_level(profile, level):
+    context = security_context(profile)
+    capabilities = context.get("capabilities", {})
+    restricted = (
+        capabilities.get("drop") == ["ALL"]
+        and set(capabilities.get("add", ())) <= {"NET_BIND_SERVICE"}
+        and context["runAsNonRoot"]
+        and context["runAsUser"] != 0
+        and not context["allowPrivilegeEscalation"]
+        and context["seccompProfile"]["type"] == "RuntimeDefault"
+    )
+    baseline = set(capabilities.get("add", ())) <= BASELINE
+    assert {"restricted": restricted, "baseline": not restricted and baseline}.get(
+        level, not baseline
+    )
 
 
 PATH = "spec.gameServerTemplate.spec"
