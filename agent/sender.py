@@ -65,7 +65,7 @@ class Sender:
     """Posts reports from its own thread.
 
     Args:
-        urls: base URLs, tried in turn, the one that last answered first.
+        urls: base URLs, tried in turn, the one that last answered first; when none did, the next.
         token_file: read for every request, because kubelet rotates it.
         ca_file: what the server's certificate must chain to; its name must fit the URL. Read again
             when it changes.
@@ -137,6 +137,9 @@ class Sender:
             # A standby answers 503: the other name may lead to the leader.
             self._first = (index + 1) % len(self._urls) if response.status == 503 else index
             return read_response(response, self._urls[index].text, utc_now())
+        # Nobody answered. The next report begins with another name, because the first may have used
+        # up everybody's time: a look-up knows no deadline, and a dead name server takes longer.
+        self._first = (self._first + 1) % len(self._urls)
         return Delivery(Failed(), self._urls[index].text, error=error)
 
 

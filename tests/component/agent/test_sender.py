@@ -519,6 +519,28 @@ def test_a_name_that_swallows_packets_leaves_the_address_its_share_of_the_time(
     assert (delivery.event, delivery.url) == (Accepted(10), urls[1])
 
 
+def test_a_name_whose_look_up_outlasts_every_deadline_does_not_mute_the_agent(
+    token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is in hostNetwork pods whose name server drops the cluster's names."""
+    look_up, gave_up = socket.getaddrinfo, threading.Event()
+
+    def hang(host: bytes, *arguments: Any, **options: Any) -> Any:
+        if host == b"gamekeeper-reports.example":
+            gave_up.wait(0.5)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return look_up(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with raw_server(answering(OK)) as server:
+        urls = ["http://gamekeeper-reports.example:1", f"http://127.0.0.1:{server.port}"]
+        with sending(token, *urls) as reports:
+            # Ten, because a busy machine may need longer than one of these deadlines for anything.
+            deliveries = [reports.send(timeout=0.4) for _ in range(10)]
+    assert deliveries[0].event == Failed()
+    assert (Accepted(10), urls[1]) in [(item.event, item.url) for item in deliveries]
+
+
 def test_after_a_503_the_next_name_is_asked_first(token: Path) -> None:
     standby = http(503, {}, "Retry-After: 1", "Connection: close")
     with raw_server(answering(standby)) as one, raw_server(answering(OK)) as two:
