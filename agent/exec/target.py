@@ -86,8 +86,17 @@ class _View:
         self.root = os.open("root", flags, dir_fd=process)
         self.cwd = os.open("cwd", flags, dir_fd=process)
         # The file is readable for the target's uid only: under other ids it would be lost silently.
-        items = _read(process, "environ").split(b"\0")
-        self.environment = dict(item.split(b"=", 1) for item in items if b"=" in item)
+        self.environment = parse_environment(_read(process, "environ"))
+
+
+def parse_environment(raw: bytes) -> dict[bytes, bytes]:
+    """Return the variables in /proc/PID/environ.
+
+    Some programs write over that memory, to have a title in ps: what does not look like `NAME=...`
+    is left out, because a program cannot be started with it.
+    """
+    pairs = (item.partition(b"=") for item in raw.split(b"\0"))
+    return {name: value for name, separator, value in pairs if name and separator}
 
 
 def enter(pid: int, starttime: int) -> dict[bytes, bytes]:
