@@ -34,11 +34,16 @@ RULED = [each for kind, root in CRDS.items() for each in ruled(root, kind, ())]
 
 def test_there_are_rules_at_every_place_that_the_specification_names() -> None:
     template = "GameServerSet.spec.gameServerTemplate"
+    autoscaler = "GameServerSetAutoscaler.spec"
     assert sorted(str(each.id) for each in RULED) == sorted(
         [
             "GameServer.spec",
             "GameServer.spec.deletionPriority",
             "GameServer.spec.updatePriority",
+            autoscaler,
+            f"{autoscaler}.gameServerSetName",
+            f"{autoscaler}.schedules[]",
+            f"{autoscaler}.supplyOpsStates[]",
             "GameServerSet.spec",
             "GameServerSet.spec.reserveGameServerIds[]",
             "GameServerSet.spec.serviceQualities[]",
