@@ -12,11 +12,18 @@ _MOST_SERVERS = 50
 
 
 def render_autoscaler(body: dict[str, Any]) -> str:
-    """Return a decision of `/v1/autoscalers/NAMESPACE/NAME`."""
+    """Return what `/v1/autoscalers/NAMESPACE/NAME` tells: a decision, or why there is none."""
+    name = f"{body['namespace']}/{body['name']}"
+    obstacles = [_line("not acting", f"{o['reason']}: {o['message']}") for o in body["obstacles"]]
+    if "census" not in body:
+        return "\n".join([f"{name}  decides nothing", *obstacles])
+    head = f"{name}  scales {body['set']}: {body['text']}"
+    return "\n".join([head, *obstacles, *_decision(body), "", *_servers(body["servers"])])
+
+
+def _decision(body: dict[str, Any]) -> list[str]:
     census, growth, removal = body["census"], body["growth"], body["removal"]
-    acts = "" if body["acts"] else " (not carried out; `kubectl describe gssa` says why)"
     lines = [
-        f"{body['namespace']}/{body['name']}  scales {body['set']}: {body['text']}{acts}",
         _line("decided", f"{body['at']}, again at {body['wakeAt']} or when something changes"),
         _line("policy", _policy(body["policy"], body["openSchedules"])),
         _line(
@@ -48,16 +55,18 @@ def render_autoscaler(body: dict[str, Any]) -> str:
             f"{removal['room']}: cancel {removal['cancel']}, remove {len(removal['victims'])}",
         ),
     ]
-    lines += [_line("limit", f"{each['reason']}: {each['meaning']}") for each in body["limits"]]
-    servers = body["servers"]
+    return lines + [
+        _line("limit", f"{each['reason']}: {each['meaning']}") for each in body["limits"]
+    ]
+
+
+def _servers(servers: list[dict[str, Any]]) -> list[str]:
     rows = [
         (each["name"], each["class"], "yes" if each["victim"] else "", each["why"])
         for each in servers[:_MOST_SERVERS]
     ]
-    lines += ["", *table(_COLUMNS, rows)]
-    if len(servers) > _MOST_SERVERS:
-        lines.append(f"and {len(servers) - _MOST_SERVERS} more")
-    return "\n".join(lines)
+    more = len(servers) - _MOST_SERVERS
+    return [*table(_COLUMNS, rows), *([f"and {more} more"] if more > 0 else [])]
 
 
 def _line(label: str, text: str) -> str:

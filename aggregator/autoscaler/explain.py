@@ -18,6 +18,7 @@ from shared.protocol.wire import render_time
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from aggregator.autoscaler.status import Verdict
     from aggregator.scaling.census import Census
     from aggregator.scaling.evaluate import Decision
     from aggregator.scaling.policy import Policy, ServerView, Snapshot
@@ -42,8 +43,14 @@ class Explained:
     wake_at: datetime
 
 
+def explain_verdict(verdict: Verdict) -> dict[str, Any]:
+    """Return whether decisions are carried out, and everything that speaks against it."""
+    obstacles = [{"reason": reason, "message": text} for reason, text in verdict.obstacles]
+    return {"acts": verdict.may_act, "obstacles": obstacles}
+
+
 def explain(explained: Explained) -> dict[str, Any]:
-    """Return the explanation as plain JSON."""
+    """Return the explanation of a decision as plain JSON."""
     decision, policy = explained.decision, explained.scheduled.policy
     growth, removal = decision.growth, decision.removal
     return {

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from aggregator.autoscaler.conflicts import find_conflict
-from aggregator.autoscaler.explain import Explained, explain
+from aggregator.autoscaler.explain import Explained, explain, explain_verdict
 from aggregator.autoscaler.memory import (
     Memory,
     begin,
@@ -78,8 +78,8 @@ class _State:
         claimed: uids of pods that we claimed, until the cache shows it or they are gone.
         uncertain: servers whose claim may be written, with the uid of the pod.
         accounted: uids in the set's annotation at the last pass.
-        explained: the last decision; made into words when somebody asks.
-        acts: it was carried out, or would have been.
+        verdict: whether it may act, and why not; None before the first pass.
+        explained: the last decision, made into words when somebody asks; None when none was made.
         views: of the set's servers.
     """
 
@@ -88,8 +88,8 @@ class _State:
     claimed: set[str] = field(default_factory=set)
     uncertain: dict[ObjectKey, str] = field(default_factory=dict)
     accounted: frozenset[str] = frozenset()
+    verdict: Verdict | None = None
     explained: Explained | None = None
-    acts: bool = False
     views: ViewMemo = field(default_factory=dict)
     status_written_at: float = -STATUS_INTERVAL_SECONDS
 
@@ -133,12 +133,16 @@ class AutoscalerReconciler:
         self._own_statuses = OwnWrites()
 
     def explanation(self, key: ObjectKey) -> dict[str, Any] | None:
-        """Return every number of the last decision as plain JSON; None before there was one."""
+        """Return every number of the last decision as plain JSON, and what keeps it from acting.
+
+        Where nothing could be decided, only the latter; None before anything was looked at.
+        """
         state = self._states.get(key)
-        if state is None or state.explained is None:
+        if state is None or state.verdict is None:
             return None
-        head = {"namespace": key.namespace, "name": key.name, "acts": state.acts}
-        return head | explain(state.explained)
+        head = {"namespace": key.namespace, "name": key.name}
+        decision = {} if state.explained is None else explain(state.explained)
+        return head | explain_verdict(state.verdict) | decision
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring the set of one autoscaler closer to what it asks for."""
@@ -160,7 +164,7 @@ class AutoscalerReconciler:
             return Result(INTERVAL.total_seconds())
         verdict, intent = _judge(autoscaler, owner, now)
         if owner is None or intent is None:
-            state.explained = None
+            state.verdict, state.explained = verdict, None
             wait = await self._write_status(
                 key, state, plan_status(autoscaler, verdict, Outcome(), state.memory, now)
             )
@@ -251,7 +255,7 @@ class AutoscalerReconciler:
         decision = observed.decision
         text = describe(decision)
         wake_at = _wake_at(observed)
-        state.acts = verdict.may_act
+        state.verdict = verdict
         state.explained = Explained(
             observed.owner.metadata.name,
             observed.snapshot,
@@ -343,21 +347,23 @@ def _judge(
     """Return what is known before anything is decided, and what is to be decided."""
     spec = autoscaler.spec
     if spec.mode == "Off":
-        return Verdict(inactive=("Off", "spec.mode is Off")), None
+        return Verdict(inactive=("Off", "spec.mode is Off: set it to Active or DryRun")), None
     try:
         intent = read_spec(spec, now)
     except InvalidInput as error:
         return Verdict(inactive=("InvalidSpec", error.message)), None
     name = spec.game_server_set_name
     if owner is None:
-        return Verdict(able=("SetNotFound", f"there is no GameServerSet {name} here")), None
+        return Verdict(
+            able=("SetNotFound", f"there is no GameServerSet {name} in this namespace")
+        ), None
     inactive = (
         ("DryRun", "spec.mode is DryRun: nothing is written") if spec.mode == "DryRun" else None
     )
     if owner.metadata.deletion_timestamp is not None:
         return Verdict(able=("SetDeleted", f"{name} is being deleted"), inactive=inactive), intent
     if owner.metadata.annotations.get(names.PAUSED_ANNOTATION) == "true":
-        message = f"{name} has the annotation {names.PAUSED_ANNOTATION}"
+        message = f"{name} has the annotation {names.PAUSED_ANNOTATION}: take it away"
         return Verdict(able=("SetPaused", message), inactive=inactive), intent
     return Verdict(inactive=inactive), intent
 

@@ -80,7 +80,14 @@ class Verdict:
     @property
     def may_act(self) -> bool:
         """Whether it may write to the set and claim servers."""
-        return self.able is None and self.inactive is None and self.conflict is None
+        return not self.obstacles
+
+    @property
+    def obstacles(self) -> tuple[tuple[str, str], ...]:
+        """Reason and message of everything that keeps it from that."""
+        conflict = self.conflict
+        told = (conflict.reason, conflict.message) if conflict is not None else None
+        return tuple(each for each in (self.able, self.inactive, told) if each is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ class _StatusApi:
         await self._admit(request, ObjectKey(key.namespace, ""))
         explanation = self._ports.autoscaler(key)
         if explanation is None:
-            raise _not_found("deciding autoscaler", key)
+            raise _not_found("autoscaler", key)
         return _json(explanation)
 
     async def _admit(self, request: web.Request, what: ObjectKey) -> None:

@@ -4,13 +4,17 @@ from datetime import timedelta
 
 import pytest
 
-from aggregator.autoscaler.explain import Explained, explain
-from aggregator.autoscaler.status import describe
+from aggregator.autoscaler.explain import Explained, explain, explain_verdict
+from aggregator.autoscaler.status import Verdict, describe
 from aggregator.scaling.evaluate import evaluate
 from aggregator.scaling.policy import History
 from aggregator.scaling.schedule import Scheduled
 from cli.explain_autoscaler import render_autoscaler
+from tests.support.autoscaled_world import AUTOSCALER_KEY, autoscaled, install
 from tests.support.scaling import MARKED, Group, at, policy, rules, snapshot
+
+# Minutes of virtual time take seconds where both cores are busy.
+pytestmark = pytest.mark.timeout(60)
 
 NOW = at(1000)
 
@@ -147,10 +151,11 @@ def test_a_person_reads_the_same_numbers():
     body = explained(
         snapshot(Group(1), Group(1, MARKED, since=990)), policy(min_available=3, dwell=30)
     )
-    body |= {"namespace": "games", "name": "minecraft", "acts": False}
+    verdict = Verdict(inactive=("DryRun", "spec.mode is DryRun: nothing is written"))
+    body |= {"namespace": "games", "name": "minecraft"} | explain_verdict(verdict)
     assert render_autoscaler(body).splitlines() == [
-        "games/minecraft  scales minecraft: add 2 (marked servers wait for waitToBeDeletedSeconds)"
-        " (not carried out; `kubectl describe gssa` says why)",
+        "games/minecraft  scales minecraft: add 2 (marked servers wait for waitToBeDeletedSeconds)",
+        "  not acting DryRun: spec.mode is DryRun: nothing is written",
         "  decided    2026-01-01T00:16:40.000Z, again at 2026-01-01T00:16:55.000Z or when something"
         " changes",
         "  policy     minReplicas 0, maxReplicas 100, minAvailable 3, minAvailableFloor 0,"
@@ -169,3 +174,56 @@ def test_a_person_reads_the_same_numbers():
         "minecraft-1   Marked             marked for removal at 2026-01-01T00:16:30.000Z, ripe at"
         " 2026-01-01T00:17:00.000Z",
     ]
+
+
+OFF = "spec.mode is Off: set it to Active or DryRun"
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "message"),
+    [
+        pytest.param({"mode": "Off"}, "Off", OFF, id="switched off"),
+        pytest.param(
+            {"minAvailable": "abc"},
+            "InvalidSpec",
+            "spec.minAvailable: 'abc' is no amount: it must be a whole number such as 3, or a share"
+            ' such as "20%" or "0.2"',
+            id="a value that means nothing",
+        ),
+        pytest.param(
+            {"gameServerSetName": "other"},
+            "SetNotFound",
+            "there is no GameServerSet other in this namespace",
+            id="no such set",
+        ),
+    ],
+)
+async def test_who_decides_nothing_says_why(clock, monkeypatch, spec, reason, message):
+    install(clock, monkeypatch)
+    world = autoscaled(clock, replicas=1, minAvailable=3)
+    assert world.autoscaler.explanation(AUTOSCALER_KEY) is None
+    await world.run(10)
+    assert world.autoscaler.explanation(AUTOSCALER_KEY)["census"]["spec"] == 3
+    world.edit_autoscaler(**spec)
+    await world.run(10)
+    body = world.autoscaler.explanation(AUTOSCALER_KEY)
+    assert body == {
+        "namespace": "games",
+        "name": "minecraft",
+        "acts": False,
+        "obstacles": [{"reason": reason, "message": message}],
+    }
+    assert render_autoscaler(body).splitlines() == [
+        "games/minecraft  decides nothing",
+        f"  not acting {reason}: {message}",
+    ]
+
+
+async def test_what_is_decided_and_not_carried_out_says_why(clock, monkeypatch):
+    install(clock, monkeypatch)
+    world = autoscaled(clock, replicas=1, minAvailable=3, mode="DryRun")
+    world.annotate_set("gamekeeper.dev/paused", "true")
+    await world.run(10)
+    body = world.autoscaler.explanation(AUTOSCALER_KEY)
+    assert (body["acts"], body["growth"]["add"]) == (False, 2)
+    assert [each["reason"] for each in body["obstacles"]] == ["SetPaused", "DryRun"]
