@@ -99,9 +99,7 @@ class ProcrootEngine:
         for run in [run for run in self._runs if run.deadline <= now]:
             run.finish()
         if self._restart_at is not None and self._restart_at <= now:
-            self._restart_at = None
-            self._adopt(_spawn_helper())
-            self.restarts += 1
+            self._restart()
 
     def close(self) -> None:
         """Cancel every run and end the helper."""
@@ -130,9 +128,28 @@ class ProcrootEngine:
         # A helper that worked for a while died of something new: start the backoff again.
         lived = monotonic_seconds() - self._adopted
         self._deaths = 1 if lived > _HEALTHY_SECONDS else self._deaths + 1
+        delay = self._plan_restart()
+        log.error("exec helper died", extra=data(wait_status=status, restart_in_seconds=delay))
+
+    def _plan_restart(self) -> float:
         delay = _RESTART_BACKOFF.delay_seconds(self._deaths, self._share())
         self._restart_at = monotonic_seconds() + delay
-        log.error("exec helper died", extra=data(wait_status=status, restart_in_seconds=delay))
+        return delay
+
+    def _restart(self) -> None:
+        self._restart_at = None
+        try:
+            helper = _spawn_helper()
+        except OSError as error:
+            # The shortage of processes or memory that killed it may still last; the probes of the
+            # network and the reports go on meanwhile.
+            self._deaths += 1
+            delay = self._plan_restart()
+            lack = data(error=os.strerror(error.errno or 0), restart_in_seconds=delay)
+            log.error("exec helper cannot be started", extra=lack)  # noqa: TRY400 - no stack
+            return
+        self._adopt(helper)
+        self.restarts += 1
 
 
 class _Run:
@@ -303,16 +320,24 @@ def _import_root() -> str:
 
 
 def _spawn_helper() -> HelperProcess:
-    """Start a helper as a program of its own: this process has threads by now and must not fork."""
+    """Start a helper as a program of its own: this process has threads by now and must not fork.
+
+    Raises:
+        OSError: there are too many processes or open files, or too little memory.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-m", "agent.exec.helper"],
-            {"PYTHONPATH": _import_root()},
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, theirs.fileno(), helper_module.INHERITED_SOCKET_FD)
-            ],
-        )
+        try:
+            pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-S", "-m", "agent.exec.helper"],
+                {"PYTHONPATH": _import_root()},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, theirs.fileno(), helper_module.INHERITED_SOCKET_FD)
+                ],
+            )
+        except OSError:
+            ours.close()
+            raise
     log.info("exec helper started again", extra=data(pid=pid))
     return HelperProcess(pid, ours)

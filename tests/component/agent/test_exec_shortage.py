@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import selectors
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -66,3 +67,38 @@ def test_a_helper_that_takes_no_more_requests_does_not_block_the_agent(
         if done:
             break
     assert [(run.reply.ending, run.reply.reason) for run in done] == [(FAILED, "ExecHelperDied")]
+
+
+def test_a_helper_that_cannot_be_started_again_is_tried_later_and_never_ends_the_agent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    spawn, spawned = os.posix_spawn, []
+
+    def note(*arguments: Any, **options: Any) -> int:
+        spawned.append(spawn(*arguments, **options))
+        return spawned[-1]
+
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    dead = os.posix_spawn("/bin/true", ["true"], {})
+    theirs.close()  # as the end of the helper does
+    with selectors.DefaultSelector() as selector:
+        engine = ProcrootEngine(selector, HelperProcess(dead, ours), lambda: 0.0)
+        for key, _ in selector.select(5):
+            key.data()
+        open_files = len(os.listdir("/proc/self/fd"))
+        with monkeypatch.context() as shortage:
+            shortage.setattr(os, "posix_spawn", refuse)
+            for _ in range(3):
+                engine.step(monotonic_seconds())
+        assert (engine.restarts, len(os.listdir("/proc/self/fd"))) == (0, open_files)
+        done: list[ExecRun] = []
+        engine.start(TARGET, ("true",), 5, done.append)
+        monkeypatch.setattr(os, "posix_spawn", note)
+        engine.step(monotonic_seconds())
+        engine.close()
+    assert [(run.reply.ending, run.reply.reason) for run in done] == [(FAILED, "ExecHelperDied")]
+    assert engine.restarts == len(spawned) == 1
+    os.waitpid(spawned[0], 0)
