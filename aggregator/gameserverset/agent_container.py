@@ -69,13 +69,19 @@ class AgentTemplate:
     resources: AgentResources = field(default_factory=AgentResources)
 
 
-def agent_container(owner: GameServerSet, agent: AgentTemplate) -> dict[str, Any]:
-    """Return the container of the agent for the pods of a set.
+def agent_container(
+    owner: GameServerSet, agent: AgentTemplate, spec: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the container of the agent for a pod of a set.
+
+    Args:
+        owner: the set.
+        agent: what the agents of all sets have in common.
+        spec: of the very pod; it may be of a former template, or have resources of its own.
 
     Raises:
         InvalidInput: the set asks for a security profile that does not exist.
     """
-    spec = owner.spec.game_server_template.spec
     port = _status_port(spec, agent)
     container: dict[str, Any] = {
         "name": AGENT_CONTAINER_NAME,
@@ -92,7 +98,7 @@ def agent_container(owner: GameServerSet, agent: AgentTemplate) -> dict[str, Any
             _from_field("GAMEKEEPER_POD_IP", "status.podIP"),
         ],
         "resources": _resources(agent.resources, guaranteed=is_guaranteed(spec)),
-        "securityContext": security_context(choose_profile(owner, agent.profile)),
+        "securityContext": security_context(choose_profile(owner, agent.profile, spec)),
         "volumeMounts": [{"name": VOLUME_NAME, "mountPath": _MOUNT, "readOnly": True}],
     }
     if agent.placement == "native":

@@ -106,7 +106,7 @@ def _add_agent(spec: dict[str, Any], agent: AgentTemplate, owner: GameServerSet)
         spec["shareProcessNamespace"] = True
     if owner.metadata.annotations.get(names.MARKER_ANNOTATION) == "true":
         _mark_containers(spec)
-    container = agent_container(owner, agent)
+    container = agent_container(owner, agent, spec)
     if agent.placement == "native":
         spec["initContainers"] = [container, *(spec.get("initContainers") or ())]
     else:

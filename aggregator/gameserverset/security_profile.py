@@ -34,19 +34,22 @@ NOBODY = 65_532
 _MINIMAL_CAPABILITIES = ("SYS_CHROOT", "SETUID", "SETGID", "SETPCAP", "KILL")
 
 
-def choose_profile(owner: GameServerSet, wanted: ProfileChoice) -> SecurityProfile:
-    """Return the profile of the agents of a set.
+def choose_profile(
+    owner: GameServerSet, wanted: ProfileChoice, spec: dict[str, Any]
+) -> SecurityProfile:
+    """Return the profile of the agent of a pod.
 
     Args:
         owner: its annotation decides, if there is one.
         wanted: what the installation says otherwise.
+        spec: of the pod, as it is so far.
 
     Raises:
         InvalidInput: the annotation names no profile.
     """
     asked = owner.metadata.annotations.get(names.AGENT_PROFILE_ANNOTATION, wanted)
     if asked == "auto":
-        return _least_profile(owner)
+        return _least_profile(owner, spec)
     for profile in get_args(SecurityProfile):
         if profile == asked:
             return profile  # type: ignore[no-any-return]
@@ -55,10 +58,9 @@ def choose_profile(owner: GameServerSet, wanted: ProfileChoice) -> SecurityProfi
     raise InvalidInput(path, f"{asked!r} is no security profile; known are {known}")
 
 
-def _least_profile(owner: GameServerSet) -> SecurityProfile:
+def _least_profile(owner: GameServerSet, spec: dict[str, Any]) -> SecurityProfile:
     """Return the least profile with which the exec probes of a set can work."""
-    spec = owner.spec.game_server_template.spec
-    targets = _targets(owner)
+    targets = _targets(owner, spec)
     # NB: with hostPID the agent would see the processes of the whole node. No exec probe runs
     # there, and none without a shared PID namespace, so rights would only be a danger.
     if not targets or spec.get("hostPID") or spec.get("shareProcessNamespace") is False:
@@ -92,9 +94,9 @@ def security_context(profile: SecurityProfile) -> dict[str, Any]:
     return context
 
 
-def _targets(owner: GameServerSet) -> list[dict[str, Any]]:
+def _targets(owner: GameServerSet, spec: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the containers that exec probes run in; all, when one does not say in which."""
-    containers: list[dict[str, Any]] = owner.spec.game_server_template.spec.get("containers") or []
+    containers: list[dict[str, Any]] = spec.get("containers") or []
     probed = {each.container_name for each in owner.spec.service_qualities if each.exec is not None}
     if None in probed:
         return containers

@@ -410,6 +410,18 @@ def test_a_template_without_room_is_refused_with_the_field_and_the_remedy(cell, 
     assert (refused.value.field, refused.value.message) == (path, f"{path}: {message}")
 
 
+def test_a_pod_of_a_former_template_gets_the_agent_that_fits_it():
+    player = pod_user(runAsUser=1000) | one(resources=limits("1", "1Gi"))
+    owner = game_server_set(template={"spec": player}, qualities=(EXEC,))
+    former = {"spec": {"containers": [container(ports=ports(8089))]}}
+    for template, wanted in (
+        (None, expected_agent("minimal", resources=GUARANTEED)),
+        (former, expected_agent("default", port=0)),
+    ):
+        pod = render_pod(owner, 0, AGENT, template)
+        assert pod["spec"]["initContainers"] == [wanted]
+
+
 def test_the_agents_name_is_free_where_no_agent_comes():
     cell = Cell(one(name="gamekeeper-agent"), annotations=agent_is("never"), agent=None)
     assert rendered(cell) == expected(cell)
