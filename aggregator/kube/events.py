@@ -3,7 +3,9 @@
 Events are for people and never worth a delay: `record` puts them into a bounded queue and returns;
 a background task writes them, and what cannot be written is counted and dropped. The same event of
 the same object is counted up in one Event instead of written again, and an object that would talk
-without end is muted by a token bucket.
+without end is muted by a token bucket. What waits at the end of a term is written then, if that is
+quick; a process that dies takes its queue with it. What was done is in the object either way: the
+annotation with the last verdicts, and lastActionTransitionTime.
 Source: client-go tools/record (EventCorrelator): burst 25 and one more in five minutes per object,
 events aggregated for ten minutes.
 """
@@ -11,7 +13,7 @@ events aggregated for ten minutes.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,6 +52,8 @@ _SAME_EVENT_SECONDS = 600.0
 _MAX_MESSAGE_CHARACTERS = 1024  # the API server's own limit
 _MAX_NAME_CHARACTERS = 253
 _ATTEMPTS = 4
+# The lease is released after that, and a standby has to lead within three seconds of a stop.
+_LAST_SECONDS = 0.5
 _BACKOFF = Backoff(base_seconds=0.5, cap_seconds=10.0)
 
 
@@ -126,13 +130,39 @@ class EventRecorder:
             self.outcomes[OUTCOME_OVERFLOWED] += 1
 
     async def run(self) -> None:
-        """Write events until cancelled."""
-        while True:
-            occurrence = await self._queue.get()
-            try:
+        """Write events until cancelled; those that wait then are written if that takes no time."""
+        occurrence: _Occurrence | None = None
+        try:
+            while True:
+                occurrence = await self._queue.get()
                 await self._write_patiently(occurrence)
-            finally:
+                occurrence = None
                 self._queue.task_done()
+        except asyncio.CancelledError:
+            if occurrence is not None or not self._queue.empty():
+                await self._write_last(occurrence)
+            raise
+
+    async def _write_last(self, occurrence: _Occurrence | None) -> None:
+        """Write what waits at the end of a term, once each and for a moment at most.
+
+        Args:
+            occurrence: that was being written, perhaps with success; None for none.
+        """
+        unwritten = deque([occurrence] if occurrence is not None else [])
+        while not self._queue.empty():
+            unwritten.append(self._queue.get_nowait())
+        try:
+            async with asyncio.timeout(_LAST_SECONDS):
+                while unwritten:
+                    await self._write_or_drop(unwritten[0])
+                    unwritten.popleft()
+        except (TimeoutError, TransientError) as error:
+            # Nobody waits for a server that is away, or when the term is over.
+            self.outcomes[OUTCOME_FAILED] += len(unwritten)
+            reason = error.reason if isinstance(error, AppError) else "Timeout"
+            details = {log_keys.COUNT: len(unwritten), log_keys.REASON: reason}
+            logger.warning("events dropped", **details)
 
     async def flush(self) -> None:
         """Wait until all that was recorded is written or dropped; `run` must be running."""
@@ -142,7 +172,7 @@ class EventRecorder:
         """Write one occurrence, trying again for a while when the API server is away."""
         for failures in range(1, _ATTEMPTS + 1):
             try:
-                await self._write(occurrence)
+                await self._write_or_drop(occurrence)
             except TransientError as error:
                 if failures == _ATTEMPTS:
                     self._drop(occurrence, error)
@@ -150,12 +180,23 @@ class EventRecorder:
                 # The ceiling itself: there is one writer, so there is nobody to spread out from.
                 wait = _BACKOFF.ceiling_seconds(failures)
                 await asyncio.sleep(max(wait, error.retry_after_seconds or 0.0))
-            except AppError as error:
-                self._drop(occurrence, error)
-                return
             else:
-                self.outcomes[OUTCOME_WRITTEN] += 1
                 return
+
+    async def _write_or_drop(self, occurrence: _Occurrence) -> None:
+        """Write one occurrence, or drop it if the API server will never take it.
+
+        Raises:
+            TransientError: it may, or may not, have been written: try again.
+        """
+        try:
+            await self._write(occurrence)
+        except TransientError:
+            raise
+        except AppError as error:
+            self._drop(occurrence, error)
+        else:
+            self.outcomes[OUTCOME_WRITTEN] += 1
 
     def _drop(self, occurrence: _Occurrence, error: AppError) -> None:
         self.outcomes[OUTCOME_FAILED] += 1

@@ -278,6 +278,23 @@ async def refused(actor: Actor) -> bool:
     return term._servers.outcomes["stale"] > 0
 
 
+async def test_a_stop_tells_what_was_done(story: Story) -> None:
+    """Events wait in memory, behind one that is slow, when the process is asked to stop."""
+
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    async with AsyncExitStack() as life:
+        actor = await Story(story.faulty, life).start(before=wait)
+        whole = await story.begin()
+        actor.between.aim = WRITES["event"]
+        deliver(actor.aggregator, story.key, whole)
+        await actor.between.struck.wait()
+        await until(story.outcome, DONE)
+        assert await story.told() == {}
+    assert await story.told() == {"idle": 1, "once": 1}
+
+
 # -- two that fight ------------------------------------------------------------------------------
 
 

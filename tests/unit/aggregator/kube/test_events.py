@@ -186,3 +186,78 @@ async def test_names_and_messages_stay_within_the_limits_of_the_api(
         event["metadata"]["namespace"],
         len(event["message"]),
     ) == (253, "default", 1024)
+
+
+async def ended_while(recorder: EventRecorder, *busy_with: str) -> float:
+    """Record events, let the term end once the first of them is being written; return how long."""
+    for message in busy_with:
+        recorder.record(SERVER, "Normal", "R", message)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(recorder.run())
+        await asyncio.sleep(0.01)
+        since = asyncio.get_running_loop().time()
+        running.cancel()
+    return asyncio.get_running_loop().time() - since
+
+
+async def test_what_waits_at_the_end_of_a_term_is_written(
+    client: FakeKubeClient, recorder: EventRecorder
+) -> None:
+    client.failures["create"].append(Throttled("TooMany", "slow down"))
+    await ended_while(recorder, "a", "b", "c")
+    assert [event["message"] for event in stored(client)] == ["a", "b", "c"]
+    assert recorder.outcomes == Counter(written=3)
+
+
+async def test_an_event_that_is_cut_off_by_the_end_is_written_once(
+    client: FakeKubeClient, recorder: EventRecorder
+) -> None:
+    create = client.create
+
+    async def create_and_never_answer(resource, namespace, body):
+        client.create = create  # type: ignore[method-assign]
+        await create(resource, namespace, body)
+        await asyncio.Event().wait()
+
+    client.create = create_and_never_answer  # type: ignore[method-assign]
+    await ended_while(recorder, "a", "b")
+    assert [event["message"] for event in stored(client)] == ["a", "b"]
+
+
+async def test_the_end_waits_half_a_second_at_most(
+    client: FakeKubeClient, recorder: EventRecorder
+) -> None:
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    client.create = never  # type: ignore[method-assign, assignment]
+    with capture_logs() as logs:
+        assert await ended_while(recorder, "a", "b") == pytest.approx(0.5)
+    assert recorder.outcomes == Counter(failed=2)
+    assert [(line["event"], line["count"], line["reason"]) for line in logs] == [
+        ("events dropped", 2, "Timeout")
+    ]
+
+
+async def test_the_end_asks_a_server_that_is_away_once(
+    client: FakeKubeClient, recorder: EventRecorder
+) -> None:
+    client.failures["create"].extend([Unavailable("ConnectionFailed", "refused")] * 3)
+    with capture_logs() as logs:
+        assert await ended_while(recorder, "a", "b") == 0.0
+    assert (len(client.calls), recorder.outcomes) == (2, Counter(failed=2))
+    assert [(line["event"], line["reason"]) for line in logs] == [
+        ("events dropped", "ConnectionFailed")
+    ]
+
+
+async def test_one_that_is_refused_at_the_end_does_not_hold_up_the_others(
+    client: FakeKubeClient, recorder: EventRecorder
+) -> None:
+    client.failures["create"].extend(
+        [Unavailable("ConnectionFailed", "refused"), Rejected("Forbidden", "no right", 403)]
+    )
+    with capture_logs():
+        await ended_while(recorder, "a", "b")
+    assert [event["message"] for event in stored(client)] == ["b"]
+    assert recorder.outcomes == Counter(failed=1, written=1)
