@@ -4,8 +4,8 @@
 | --- | --- |
 | HorizontalPodAutoscaler | an HPA whose target is the set |
 | ScaledObject | a KEDA ScaledObject whose target is the set, unless it is paused |
-| OlderAutoscaler | a GameServerSetAutoscaler of the same set that is older and not Off |
-| FlappingWriter | somebody took our growth back three times in ten minutes |
+| OlderAutoscaler | an Active GameServerSetAutoscaler of the same set that is older |
+| FlappingWriter | somebody undid what we did to replicas three times in ten minutes |
 
 The HPA that KEDA makes for a ScaledObject is told as the ScaledObject: that is what a person wrote.
 """
@@ -107,7 +107,7 @@ def find_conflict(
         autoscaler: the one that asks.
         others: all of its namespace.
         rivals: HPAs and ScaledObjects of its namespace.
-        resets: when somebody took our growth back, of the last ten minutes.
+        resets: when somebody undid what we did to replicas, of the last ten minutes.
     """
     target = autoscaler.spec.game_server_set_name
     for rival in rivals.scaled_objects:
@@ -130,12 +130,15 @@ def find_conflict(
         default=autoscaler,
     )
     if _age(older) < _age(autoscaler):
-        message = f"{older.metadata.name} is older and scales {target} already: delete one of both"
+        message = (
+            f"GameServerSetAutoscaler {older.metadata.name} is older and scales {target} already: "
+            "delete one of both"
+        )
         return Conflict("OlderAutoscaler", message)
     if len(resets) >= MOST_RESETS:
         message = (
-            f"somebody lowered spec.replicas of {target} {len(resets)} times within ten minutes "
-            "after it was raised here: leave replicas out of what applies the set"
+            f"somebody set spec.replicas of {target} back {len(resets)} times within ten minutes "
+            "after it was changed here: leave replicas out of what applies the set"
         )
         return Conflict("FlappingWriter", message)
     return None

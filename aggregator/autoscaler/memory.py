@@ -36,8 +36,9 @@ class Memory:
     Attributes:
         history: samples and changes of the last hour.
         replicas: spec.replicas as last seen or written by us; None before the first pass.
-        target: what we last raised it to; None when nothing of ours stands.
-        resets: when somebody else took our growth back.
+        grew: growth of ours stands: nobody has lowered replicas since.
+        shrank: a removal of ours stands: nobody has raised replicas since.
+        resets: when somebody else undid what we did.
         unused: uids of servers that were seen to start, and never in use since.
         wasted: when such a server was removed.
         short_since: since when servers have been missing without a break.
@@ -47,7 +48,8 @@ class Memory:
 
     history: History = field(default_factory=History)
     replicas: int | None = None
-    target: int | None = None
+    grew: bool = False
+    shrank: bool = False
     resets: tuple[datetime, ...] = ()
     unused: frozenset[str] = frozenset()
     wasted: tuple[datetime, ...] = ()
@@ -61,8 +63,18 @@ def begin(now: datetime) -> Memory:
     return Memory(History(deficit=(Sample(0, now),), excess=(Sample(0, now),)))
 
 
+def pause(memory: Memory, now: datetime) -> Memory:
+    """Return the memory of who decides nothing for now: windows begin again after that."""
+    fresh = begin(now).history
+    history = replace(memory.history, deficit=fresh.deficit, excess=fresh.excess)
+    # Whatever somebody does to replicas meanwhile, it undoes nothing of ours.
+    return replace(
+        memory, history=history, replicas=None, grew=False, shrank=False, short_since=None
+    )
+
+
 def see_replicas(memory: Memory, replicas: int, lowered: int, now: datetime) -> Memory:
-    """Note what spec.replicas is; who took our growth back is counted.
+    """Note what spec.replicas is; who undid what we did is counted.
 
     Args:
         memory: before.
@@ -71,11 +83,12 @@ def see_replicas(memory: Memory, replicas: int, lowered: int, now: datetime) -> 
         now: the time.
     """
     resets = tuple(moment for moment in memory.resets if moment > now - _FLAP_WINDOW)
-    target = memory.target
-    if target is not None and memory.replicas is not None and replicas < memory.replicas - lowered:
-        resets = (*resets, now)
-        target = None
-    return replace(memory, replicas=replicas, target=target, resets=resets)
+    before, grew, shrank = memory.replicas, memory.grew, memory.shrank
+    if before is not None and grew and replicas < before - lowered:
+        resets, grew = (*resets, now), False
+    elif before is not None and shrank and replicas > before:
+        resets, shrank = (*resets, now), False
+    return replace(memory, replicas=replicas, grew=grew, shrank=shrank, resets=resets)
 
 
 def see_decision(
@@ -109,8 +122,14 @@ def note_growth(memory: Memory, replicas: int, change: int, now: datetime) -> Me
         history = replace(history, up=(*history.up, Sample(change, now)))
     else:
         history = replace(history, down=(*history.down, Sample(-change, now)))
-    target = replicas if change > 0 else memory.target
-    return replace(memory, history=history, replicas=replicas, target=target, scaled_at=now)
+    return replace(
+        memory,
+        history=history,
+        replicas=replicas,
+        grew=memory.grew or change > 0,
+        shrank=memory.shrank or change < 0,
+        scaled_at=now,
+    )
 
 
 def note_removals(
@@ -132,6 +151,7 @@ def note_removals(
         memory,
         history=replace(history, down=(*history.down, Sample(len(gone), now))),
         unused=memory.unused - gone,
+        shrank=True,
         scaled_at=now,
         wasted=(*memory.wasted, *(now for _ in gone & memory.unused & frozenset(marked))),
     )

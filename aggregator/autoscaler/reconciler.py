@@ -22,6 +22,7 @@ from aggregator.autoscaler.memory import (
     begin,
     note_growth,
     note_removals,
+    pause,
     see_decision,
     see_replicas,
 )
@@ -165,6 +166,7 @@ class AutoscalerReconciler:
         verdict, intent = _judge(autoscaler, owner, now)
         if owner is None or intent is None:
             state.verdict, state.explained = verdict, None
+            state.memory = pause(state.memory, now)
             wait = await self._write_status(
                 key, state, plan_status(autoscaler, verdict, Outcome(), state.memory, now)
             )

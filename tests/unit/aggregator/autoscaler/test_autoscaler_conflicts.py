@@ -13,7 +13,7 @@ from tests.support.autoscaled_world import autoscaled, install
 from tests.support.scaling import at
 
 SET = {"apiVersion": "game.kruise.io/v1alpha1", "kind": "GameServerSet", "name": "minecraft"}
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def rival(target=None, **annotations):
     return decode_rival(json.dumps(body).encode())
 
 
+NO_WINDOW = {"scaleDown": {"stabilizationWindowSeconds": 0}}
 PAUSED = {"autoscaling.keda.sh__paused": "true"}
 
 
@@ -157,6 +158,19 @@ async def test_who_takes_growth_back_three_times_is_left_alone(clock):
     await world.run(640, pace=20)
     assert world.spec_replicas() == 3
     assert world.condition("Conflict") == ("False", "NoConflict")
+
+
+async def test_who_raises_replicas_again_after_each_removal_is_left_alone(clock):
+    world = autoscaled(clock, replicas=5, maxAvailable=3, behavior=NO_WINDOW)
+
+    def reset(_seconds):
+        if world.spec_replicas() == 3:
+            world.edit_set(replicas=5)
+
+    world.on_step = reset
+    await world.run(200, pace=5)
+    assert world.condition("Conflict") == ("True", "FlappingWriter")
+    assert world.replicas == [5, 3, 5, 3, 5, 3, 5]
 
 
 @pytest.mark.parametrize(

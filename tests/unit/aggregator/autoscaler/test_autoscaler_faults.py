@@ -12,7 +12,7 @@ from tests.support.builders import NOW
 from tests.support.memory_cluster import Fault, conflict, unavailable
 from tests.support.scaling import MARKED
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(60)
 FREE = {"scaleDown": {"stabilizationWindowSeconds": 0, "waitToBeDeletedSeconds": 10}}
 
 

@@ -1,4 +1,4 @@
-"""What an autoscaler remembers: samples, changes, and who took its growth back."""
+"""What an autoscaler remembers: samples, changes, and who undid them."""
 
 from datetime import timedelta
 
@@ -7,6 +7,7 @@ from aggregator.autoscaler.memory import (
     begin,
     note_growth,
     note_removals,
+    pause,
     see_decision,
     see_replicas,
 )
@@ -61,6 +62,29 @@ def test_only_growth_of_ours_can_be_taken_back():
     assert reset.resets == (at(2),)
     assert see_replicas(reset, 4, 0, at(3)).resets == (at(2),), "nothing of ours stands any more"
     assert see_replicas(reset, 5, 0, at(2) + timedelta(minutes=10)).resets == ()
+
+
+def test_a_removal_of_ours_is_undone_by_who_raises_replicas_above_what_was_seen_last():
+    memory = note_removals(see_replicas(Memory(), 5, 0, at(0)), ["a", "b"], [], at(0))
+    accounted = see_replicas(memory, 3, 2, at(1))
+    assert accounted.resets == ()
+    reset = see_replicas(accounted, 5, 0, at(2))
+    assert reset.resets == (at(2),)
+    assert see_replicas(reset, 9, 0, at(3)).resets == (at(2),), "nothing of ours stands any more"
+    cancelled = note_growth(see_replicas(Memory(), 5, 0, at(0)), 4, -1, at(0))
+    assert see_replicas(cancelled, 5, 0, at(1)).resets == (at(1),)
+
+
+def test_what_others_do_while_nothing_is_decided_undoes_nothing():
+    grown = note_growth(see_replicas(Memory(), 5, 0, at(0)), 7, 2, at(0))
+    assert see_replicas(pause(grown, at(1)), 5, 0, at(2)).resets == ()
+
+
+def test_windows_begin_again_after_a_time_without_decisions_and_rates_go_on():
+    memory = note_growth(decided(begin(at(0)), 4, 300), 5, 1, at(300))
+    paused = pause(memory, at(400))
+    assert paused.history.deficit == paused.history.excess == (Sample(0, at(400)),)
+    assert paused.history.up == memory.history.up == (Sample(1, at(300)),)
 
 
 def test_a_removal_of_a_server_that_was_never_used_is_waste_only_if_it_was_marked():

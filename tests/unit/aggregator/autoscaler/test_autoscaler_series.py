@@ -8,7 +8,7 @@ from tests.support.scaling import MARKED
 from tests.support.world import IDLE
 
 # Minutes of virtual time with a hundred servers take seconds where both cores are busy.
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(60)
 
 FREE = {"scaleDown": {"stabilizationWindowSeconds": 0, "waitToBeDeletedSeconds": 30}}
 
@@ -115,6 +115,19 @@ async def test_a_restart_in_the_middle_of_a_window_begins_it_again_and_keeps_the
     assert world.removed == ["minecraft-0"]
     await world.run(40)
     assert world.removed == ["minecraft-0", "minecraft-4"]
+    assert world.states() == {"None": 3}
+
+
+async def test_after_a_time_off_a_window_begins_again(clock):
+    window = {"stabilizationWindowSeconds": 60}
+    world = autoscaled(clock, replicas=5, maxAvailable=3, behavior={"scaleDown": window})
+    await world.run(20)
+    world.edit_autoscaler(mode="Off")
+    await world.run(120, pace=10)
+    world.edit_autoscaler(mode="Active")
+    await world.run(50, pace=5)
+    assert world.removed == []
+    await world.run(30, pace=5)
     assert world.states() == {"None": 3}
 
 
