@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.api.gameserver import ServiceQualityCondition
-from shared.protocol.report import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +45,10 @@ def plan_conditions(
             None.
         now: becomes lastTransitionTime where the agent's own time is unknown.
 
-    lastProbeTime alone never causes a write: it is that of the run which brought the transition.
+    What differs from run to run never causes a write alone: lastProbeTime, and the reason and
+    message of True and False (Timeout today, ConnectionRefused tomorrow), are those of the run
+    which brought the transition. Of Unknown the reason is all that there is to tell, so there it
+    counts.
     """
     by_name = {condition.name: condition for condition in former}
     return tuple(
@@ -85,13 +87,12 @@ def _condition(
             last_action_transition_time=acted_at,
         )
     else:
-        unknown = report.status is Status.UNKNOWN
         fresh = ServiceQualityCondition(
             name=name,
             status=report.status.value,
             result=report.result,
-            reason=report.reason if unknown else "",
-            message=report.message if unknown else "",
+            reason=report.reason,
+            message=report.message,
             last_probe_time=report.started_at,
             last_transition_time=report.transition_at or now,
             last_action_transition_time=acted_at,
@@ -102,6 +103,8 @@ def _condition(
 
 
 def _same(former: ServiceQualityCondition, fresh: ServiceQualityCondition) -> bool:
-    """Tell whether two conditions differ in nothing but times that come with every run."""
-    times = {"last_probe_time": None, "last_transition_time": None}
-    return former.model_copy(update=times) == fresh.model_copy(update=times)
+    """Tell whether two conditions differ in nothing but what comes with every run."""
+    passing: dict[str, object] = {"last_probe_time": None, "last_transition_time": None}
+    if fresh.status != "Unknown":
+        passing |= {"reason": "", "message": ""}
+    return former.model_copy(update=passing) == fresh.model_copy(update=passing)

@@ -68,7 +68,7 @@ class ServiceQualityCondition(ApiModel):
     result: str = ""
     """What the probe printed, cleaned."""
     reason: str = ""
-    """Why the verdict is Unknown, in CamelCase."""
+    """Why the verdict is Unknown, or False without an answer of the probe's own, in CamelCase."""
     message: str = ""
     """What to do about it."""
     last_probe_time: datetime | None = None

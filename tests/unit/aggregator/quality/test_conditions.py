@@ -46,7 +46,14 @@ def reported(**fields):
             id="unknown says why",
         ),
         pytest.param(
-            reported(reason="Old", message="old"), condition(), id="a known verdict has no reason"
+            reported(status="False", result="", reason="Timeout", message="raise timeoutSeconds"),
+            condition(status="False", result="", reason="Timeout", message="raise timeoutSeconds"),
+            id="false says why, where it was not the probe's own answer",
+        ),
+        pytest.param(
+            reported(reason="RedirectNotFollowed", message="probe a path that answers"),
+            condition(reason="RedirectNotFollowed", message="probe a path that answers"),
+            id="true may come with a warning",
         ),
         pytest.param(
             reported(transition_at=None),
@@ -71,10 +78,33 @@ def test_times_alone_change_nothing(times):
     assert conditions(reported(**times), former=(condition(),), now=LATER) == (condition(),)
 
 
+@pytest.mark.parametrize("status", ["True", "False"])
+def test_another_reason_of_the_same_verdict_waits_for_the_next_write(status):
+    refused = {"status": status, "reason": "ConnectionRefused", "message": "check the port"}
+    slow = {"status": status, "reason": "Timeout", "message": "raise timeoutSeconds"}
+    shown = (condition(**refused),)
+    assert conditions(reported(**slow, started_at=LATER), former=shown, now=LATER) == shown
+    assert conditions(reported(**slow, result="data"), former=shown, now=LATER) == (
+        condition(**slow, result="data"),
+    )
+
+
+def test_another_reason_of_unknown_is_told_at_once():
+    missing = {"status": "Unknown", "result": "", "reason": "ExecNotFound", "message": "check it"}
+    denied = {"status": "Unknown", "result": "", "reason": "WorkingDirDenied", "message": "chmod"}
+    former = (condition(**missing),)
+    assert conditions(reported(**denied), former=former) == (condition(**denied),)
+
+
 @pytest.mark.parametrize(
     "changes",
-    [{"status": "False"}, {"result": "data"}, {"status": "Unknown", "reason": "ProbePending"}],
-    ids=["status", "result", "unknown"],
+    [
+        {"status": "False", "reason": "Timeout"},
+        {"status": "False"},
+        {"result": "data"},
+        {"status": "Unknown", "reason": "ProbePending"},
+    ],
+    ids=["status with a reason", "status", "result", "unknown"],
 )
 def test_a_change_brings_the_times_of_its_run(changes):
     report = reported(**changes, started_at=LATER, transition_at=LATER)
