@@ -76,6 +76,14 @@ class AnswerCache(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def fresh(self, key: K) -> V | None:
+        """Return the answer for `key` if it is remembered and need not be asked for again."""
+        entry = self._entries.get(key)
+        if entry is None or self._monotonic() >= entry.fresh_until:
+            return None
+        self._entries.move_to_end(key)
+        return entry.value
+
     async def get(self, key: K, ask: Callable[[], Awaitable[Remembered[V]]]) -> V:
         """Return the answer for `key`, remembered or asked for now.
 

@@ -29,7 +29,7 @@ from aggregator.external_scaler import ExternalScaler, LiveSets
 from aggregator.gameserverset.trust import TrustBundle
 from aggregator.health import health_app
 from aggregator.intake.auth import TokenAuthenticator
-from aggregator.intake.routes import IntakePorts, intake_app
+from aggregator.intake.routes import IntakePorts, ReportIntake
 from aggregator.kube.client import open_kube_client
 from aggregator.kube.election import LeaseTimes
 from aggregator.kube.fenced import FencedClient
@@ -310,8 +310,8 @@ class Aggregator:
             on_report=self._runs.record,
             count=self._metrics.count_report,
         )
-        context = self._endpoint.context
-        return HttpServer(intake_app(ports), settings.report_address, settings.report_port, context)
+        handle, context = ReportIntake(ports).handle, self._endpoint.context
+        return HttpServer(handle, settings.report_address, settings.report_port, context)
 
 
 def _key(item: Pod | GameServer) -> ObjectKey:

@@ -37,7 +37,7 @@ class Accepted:
     changed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Entry:
     accepted: Accepted | None
     heard_seconds: float
@@ -77,20 +77,20 @@ class Ledger:
         """
         pod_uid = accepted.report.pod_uid
         returned = self.is_lost(pod_uid, now)
-        self._keep(pod_uid, _Entry(accepted, now))
+        self._keep(pod_uid, accepted, now)
         return accepted.changed or returned
 
     def repeat(self, pod_uid: str, now: float) -> bool:
         """Note that the agent sent its last report again; return whether it had been lost."""
         returned = self.is_lost(pod_uid, now)
         if (entry := self._entries.get(pod_uid)) is not None:
-            self._keep(pod_uid, _Entry(entry.accepted, now))
+            self._keep(pod_uid, entry.accepted, now)
         return returned
 
     def expect(self, pod_uid: str, now: float) -> None:
         """Start the patience with a pod that was not known before; later calls change nothing."""
         if pod_uid not in self._entries:
-            self._keep(pod_uid, _Entry(None, now))
+            self._keep(pod_uid, None, now)
 
     def get(self, pod_uid: str) -> Accepted | None:
         """Return the last accepted report, None when there was none."""
@@ -116,8 +116,11 @@ class Ledger:
         entry = self._entries.get(pod_uid)
         return now - (self._started_seconds if entry is None else entry.heard_seconds)
 
-    def _keep(self, pod_uid: str, entry: _Entry) -> None:
-        self._entries[pod_uid] = entry
-        self._entries.move_to_end(pod_uid)
+    def _keep(self, pod_uid: str, accepted: Accepted | None, now: float) -> None:
+        if (entry := self._entries.get(pod_uid)) is not None:
+            entry.accepted, entry.heard_seconds = accepted, now
+            self._entries.move_to_end(pod_uid)
+            return
+        self._entries[pod_uid] = _Entry(accepted, now)
         while len(self._entries) > self._capacity:
             self._entries.popitem(last=False)

@@ -11,7 +11,10 @@ from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
+
+    Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 # Agents hold their connections open; a stop must not wait for them.
 _SHUTDOWN_SECONDS = 1.0
@@ -21,16 +24,21 @@ class HttpServer:
     """An application on a port, for the time of an `async with` block.
 
     Args:
-        app: what is served.
+        app: what is served; a bare handler where the cost of a router counts.
         address: IP address to listen on.
         port: 0 for any that is free.
         context: certificate; None for plain HTTP.
     """
 
     def __init__(
-        self, app: web.Application, address: str, port: int, context: ssl.SSLContext | None = None
+        self,
+        app: web.Application | Handler,
+        address: str,
+        port: int,
+        context: ssl.SSLContext | None = None,
     ) -> None:
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        self._app = app
+        self._runner: web.BaseRunner | None = None
         self._address = address
         self._port = port
         self._context = context
@@ -41,13 +49,12 @@ class HttpServer:
         Raises:
             InvalidInput: the port is in use or not allowed.
         """
-        await self._runner.setup()
+        runner = self._runner = _runner(self._app)
+        await runner.setup()
         try:
-            await web.TCPSite(
-                self._runner, self._address, self._port, ssl_context=self._context
-            ).start()
+            await web.TCPSite(runner, self._address, self._port, ssl_context=self._context).start()
         except OSError as error:
-            await self._runner.cleanup()
+            await runner.cleanup()
             message = f"cannot listen on {self._address}:{self._port}: {error.strerror or error}"
             remedy = "choose another port or stop what uses it"
             raise InvalidInput("", f"{message}; {remedy}") from error
@@ -60,7 +67,8 @@ class HttpServer:
         trace: TracebackType | None,
     ) -> None:
         """Stop listening and end the connections, those that are answered after their answer."""
-        await self._runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
 
     async def close_connections(self) -> None:
         """End every connection that is open now, after the answer that it waits for; go on.
@@ -68,8 +76,16 @@ class HttpServer:
         NB: the server's own `pre_shutdown` leaves the idle ones open, and its `shutdown` forgets
         those that come meanwhile.
         """
-        if self._runner.server is None:
+        if self._runner is None or self._runner.server is None:
             return
         async with asyncio.TaskGroup() as tasks:
             for connection in self._runner.server.connections:
                 tasks.create_task(connection.shutdown(_SHUTDOWN_SECONDS))
+
+
+def _runner(app: web.Application | Handler) -> web.BaseRunner:
+    """Return what runs a server; must be called in its event loop."""
+    if isinstance(app, web.Application):
+        return web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    server = web.Server(app, access_log=None)
+    return web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)

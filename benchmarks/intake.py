@@ -2,7 +2,8 @@
 
 Three servers, each a process of its own, take the same requests on kept-alive connections: a bare
 aiohttp handler that reads the body and answers, the same behind TLS, and the report intake behind
-TLS with its tokens remembered, every report parsed, admitted and in the ledger. What counts is the
+TLS with its tokens remembered, every report parsed, admitted, counted for the metrics, in the
+ledger and in the history of runs, as in the aggregator. What counts is the
 processor time of the server, so that a busy machine changes the figure little; the ratio to the
 bare handler of the same run changes least.
 
@@ -29,9 +30,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from aggregator.caches import Caches
 from aggregator.intake.auth import PodIdentity, TokenAuthenticator
-from aggregator.intake.routes import IntakePorts, intake_app
+from aggregator.intake.routes import IntakePorts, ReportIntake
 from aggregator.ledger import Ledger
+from aggregator.metrics import Metrics
+from aggregator.status.history import RunHistory
 from localcluster.certificates import make_authority
 from shared.clock import monotonic_seconds
 from shared.protocol.paths import REPORTS_PATH, TOKEN_AUDIENCE
@@ -47,6 +51,7 @@ ROUNDS = 5
 LIMIT_PER_CORE = 8_000
 _ADDRESS = "127.0.0.1"
 _START_SECONDS = 30.0
+_COUNT = b"9876543210"
 _STEPS = os.sysconf("SC_CLK_TCK")
 
 
@@ -67,19 +72,23 @@ class _Reviewer:
         return {"status": status}
 
 
-def _intake() -> web.Application:
+def _intake() -> ReportIntake:
     probes = (ProbeSpec("idle", "game", exec=ExecAction(("bash", "./idle.sh"))),)
 
     def probes_for(_identity: PodIdentity) -> tuple[str, tuple[ProbeSpec, ...]]:
         return "r1", probes
 
-    return intake_app(
+    ledger = Ledger(monotonic_seconds(), 10)
+    metrics = Metrics(Caches(ledger), lambda: True, lambda: ())
+    return ReportIntake(
         IntakePorts(
             authenticate=TokenAuthenticator(_Reviewer()),  # type: ignore[arg-type]
-            ledger=Ledger(monotonic_seconds(), 10),
+            ledger=ledger,
             probes_for=probes_for,
             on_accepted=lambda _key, _changed: None,
             heartbeat_seconds=10,
+            on_report=RunHistory().record,
+            count=metrics.count_report,
         )
     )
 
@@ -99,12 +108,13 @@ def _bare() -> web.Application:
 async def _serve(name: str, certificate: Path | None) -> None:
     # As the aggregator does it.
     gc.set_threshold(50_000, 50, 100)
-    app = _intake() if name == "intake" else _bare()
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, certificate.with_suffix(".key"))
-    runner = web.AppRunner(app, access_log=None)
+    runner: web.BaseRunner = web.AppRunner(_bare(), access_log=None)
+    if name == "intake":
+        runner = web.ServerRunner(web.Server(_intake().handle, access_log=None))
     await runner.setup()
     await web.TCPSite(runner, _ADDRESS, 0, ssl_context=context).start()
     sys.stdout.write(f"{runner.addresses[0][1]}\n")
@@ -120,7 +130,7 @@ class _Agent(asyncio.Protocol):
 
     def __init__(self, number: int, load: _Load) -> None:
         name = f"game-{number}"
-        self._head, self._tail = _request(name)
+        self._request = _request(name)
         self._load = load
         self._sequence = 0
         self._answer = b""
@@ -134,8 +144,10 @@ class _Agent(asyncio.Protocol):
     def send(self) -> None:
         self._sequence += 1
         assert self.transport is not None  # noqa: S101 - only called when connected
-        # Ten digits always, so that the length of the body does not change.
-        self.transport.write(self._head + b"%010d" % (10**9 + self._sequence) + self._tail)
+        # Ten digits always, so that the length of the body does not change. The probes have run
+        # again, too, as between two heartbeats.
+        count = b"%010d" % (10**9 + self._sequence)
+        self.transport.write(self._request.replace(_COUNT, count))
 
     def data_received(self, data: bytes) -> None:
         self._answer += data
@@ -192,8 +204,8 @@ def _content_length(head: bytes) -> int:
     return int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
 
 
-def _request(name: str) -> tuple[bytes, bytes]:
-    """Return a whole request around the ten digits of the sequence."""
+def _request(name: str) -> bytes:
+    """Return a whole request, with the ten digits of `_COUNT` for its sequence and counters."""
     probe = {
         "status": "True",
         "result": "players: 12",
@@ -201,26 +213,25 @@ def _request(name: str) -> tuple[bytes, bytes]:
         "startedAt": "2026-06-01T12:00:00.123Z",
         "durationSeconds": 0.0123,
         "transitionAt": "2026-06-01T11:00:00.123Z",
-        "runs": 1200,
-        "consecutive": 1200,
+        "runs": int(_COUNT),
+        "consecutive": int(_COUNT),
     }
     body = {
         "podUid": f"uid-{name}",
         "epoch": 1_780_000_000_000,
-        "sequence": 0,
+        "sequence": int(_COUNT),
         "sentAt": "2026-06-01T12:00:00.456Z",
         "agentVersion": "0.1.0",
         "probesRevision": "r1",
         "containers": [{"name": "game", "running": True, "startedAt": "2026-06-01T11:00:00.123Z"}],
         "probes": [{"name": "idle"} | probe, {"name": "healthy"} | probe],
     }
-    before, after = json.dumps(body, separators=(",", ":")).split('"sequence":0', 1)
-    length = len(before) + len('"sequence":') + 10 + len(after)
+    text = json.dumps(body, separators=(",", ":"))
     head = (
         f"POST {REPORTS_PATH} HTTP/1.1\r\nHost: {_ADDRESS}\r\nAuthorization: Bearer {name}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
     )
-    return f'{head}{before}"sequence":'.encode(), after.encode()
+    return f"{head}{text}".encode()
 
 
 # -- the measurement -------------------------------------------------------------------------------

@@ -100,9 +100,10 @@ class TokenAuthenticator:
             NotAPod: it is valid and bound to no pod.
             TransientError: the API server could not be asked; says nothing about the token.
         """
-        verdict = await self._cache.get(
-            sha256(token.encode()).digest(), lambda: self._review(token)
-        )
+        digest = sha256(token.encode()).digest()
+        verdict = self._cache.fresh(digest)
+        if verdict is None:
+            verdict = await self._cache.get(digest, lambda: self._review(token))
         if isinstance(verdict, PodIdentity):
             return verdict
         # A new one each time: an exception that is raised again collects the frames of every raise.

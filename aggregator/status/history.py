@@ -10,7 +10,8 @@ one did. Nothing here is needed for a decision: losing it costs explanation, nev
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from sys import intern
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from aggregator.status.changes import Action, Transition, actions, transitions
@@ -98,17 +99,76 @@ class BoundedLog(Generic[K, T]):
             _, dropped = self._logs.popitem(last=False)
             self._size -= len(dropped)
 
-    def replace_last(self, key: K, entry: T) -> None:
-        """Put an entry in the place of the newest one."""
-        self._logs[key][-1] = entry
+    def touch(self, key: K) -> None:
+        """Note that a key that has entries was heard of."""
         self._logs.move_to_end(key)
+
+
+class _Streak:
+    """What becomes a `Run`: it goes on with nearly every report, so it is changed in its place."""
+
+    __slots__ = (
+        "duration_seconds",
+        "exit_code",
+        "first_at",
+        "last_at",
+        "number",
+        "reason",
+        "result",
+        "runs",
+        "status",
+        "stderr",
+    )
+
+    def __init__(self, probe: ProbeReport) -> None:
+        self.status = probe.status
+        self.result = probe.result[:_MAX_TEXT]
+        # A few dozen words among all servers: kept once.
+        self.reason = intern(probe.reason)
+        self.exit_code = probe.exit_code
+        self.stderr = probe.stderr[-_MAX_TEXT:]
+        self.first_at = self.last_at = probe.started_at
+        self.duration_seconds = probe.duration_seconds
+        self.runs = 1
+        self.number = probe.runs
+
+    def is_like(self, probe: ProbeReport) -> bool:
+        """Tell whether the probe's last run had the same outcome."""
+        return (
+            self.status is probe.status
+            and self.exit_code == probe.exit_code
+            and self.reason == probe.reason
+            and self.result == probe.result[:_MAX_TEXT]
+        )
+
+    def go_on(self, probe: ProbeReport) -> None:
+        """Take the later runs that the report tells of."""
+        self.last_at = probe.started_at
+        self.duration_seconds = probe.duration_seconds
+        self.runs += probe.runs - self.number
+        self.number = probe.runs
+
+    def as_run(self) -> Run:
+        """Return what it is now."""
+        return Run(
+            status=self.status.value,
+            result=self.result,
+            reason=self.reason,
+            exit_code=self.exit_code,
+            stderr=self.stderr,
+            first_at=self.first_at,
+            last_at=self.last_at,
+            duration_seconds=self.duration_seconds,
+            runs=self.runs,
+            number=self.number,
+        )
 
 
 class RunHistory:
     """The runs of every probe, by pod uid and name of the quality."""
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
-        self._runs: BoundedLog[tuple[str, str], Run] = BoundedLog(RUNS, capacity)
+        self._runs: BoundedLog[tuple[str, str], _Streak] = BoundedLog(RUNS, capacity)
 
     def record(self, report: Report) -> None:
         """Take the runs that an accepted report tells of."""
@@ -118,45 +178,17 @@ class RunHistory:
 
     def runs(self, pod_uid: str, quality: str) -> tuple[Run, ...]:
         """Return the runs of one probe, the oldest first."""
-        return self._runs.get((pod_uid, quality))
+        return tuple(streak.as_run() for streak in self._runs.get((pod_uid, quality)))
 
     def _record(self, pod_uid: str, probe: ProbeReport) -> None:
         key = (pod_uid, probe.name)
         last = self._runs.last(key)
-        if last is None or probe.runs < last.number or not _is_same_outcome(last, probe):
-            self._runs.add(key, (_run(probe),))
-        elif probe.runs > last.number:
-            again = replace(
-                last,
-                last_at=probe.started_at,
-                duration_seconds=probe.duration_seconds,
-                runs=last.runs + probe.runs - last.number,
-                number=probe.runs,
-            )
-            self._runs.replace_last(key, again)
-
-
-def _is_same_outcome(run: Run, probe: ProbeReport) -> bool:
-    return (run.status, run.exit_code, run.reason) == (
-        probe.status.value,
-        probe.exit_code,
-        probe.reason,
-    ) and run.result == probe.result[:_MAX_TEXT]
-
-
-def _run(probe: ProbeReport) -> Run:
-    return Run(
-        status=probe.status.value,
-        result=probe.result[:_MAX_TEXT],
-        reason=probe.reason,
-        exit_code=probe.exit_code,
-        stderr=probe.stderr[-_MAX_TEXT:],
-        first_at=probe.started_at,
-        last_at=probe.started_at,
-        duration_seconds=probe.duration_seconds,
-        runs=1,
-        number=probe.runs,
-    )
+        if last is None or probe.runs < last.number or not last.is_like(probe):
+            self._runs.add(key, (_Streak(probe),))
+            return
+        if probe.runs > last.number:
+            last.go_on(probe)
+        self._runs.touch(key)
 
 
 class ServerHistory:

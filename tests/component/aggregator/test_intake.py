@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import RawTestServer, TestClient
 
 from aggregator.intake.auth import NotAPod, PodIdentity
-from aggregator.intake.routes import IntakePorts, intake_app
+from aggregator.intake.routes import IntakePorts, ReportIntake
 from aggregator.kube.errors import Unavailable
 from aggregator.kube.resources import ObjectKey
 from aggregator.ledger import Ledger
@@ -72,7 +72,7 @@ def aggregator() -> Aggregator:
 
 @pytest.fixture
 async def http(aggregator: Aggregator) -> AsyncIterator[TestClient]:
-    async with TestClient(TestServer(intake_app(aggregator.ports()))) as client:
+    async with TestClient(RawTestServer(ReportIntake(aggregator.ports()).handle)) as client:
         yield client
 
 
@@ -296,7 +296,25 @@ async def test_a_pod_that_reports_without_end_is_slowed_down(
 async def test_nothing_else_is_served(
     http: TestClient, method: str, path: str, status: int
 ) -> None:
-    assert (await http.request(method, path)).status == status
+    answer = await http.request(method, path)
+    assert (answer.status, answer.headers.get("Allow")) == (
+        status,
+        "POST" if status == 405 else None,
+    )
+
+
+async def test_the_path_counts_however_it_is_written(http: TestClient) -> None:
+    headers = {"Authorization": "Bearer good"}
+    answer = await http.post("/v1/reports?from=curl", json=report(), headers=headers)
+    assert answer.status == 200
+
+
+async def test_a_sender_that_asks_first_is_told_to_go_on(
+    http: TestClient, aggregator: Aggregator
+) -> None:
+    headers = {"Authorization": "Bearer good"}
+    answer = await http.post("/v1/reports", json=report(), headers=headers, expect100=True)
+    assert (answer.status, len(aggregator.accepted)) == (200, 1)
 
 
 async def test_an_agent_that_hangs_up_in_the_middle_harms_nobody(
@@ -336,7 +354,7 @@ async def test_a_leader_that_loses_its_lease_during_a_review_takes_the_report_no
 
     monkeypatch.setattr(Aggregator, "authenticate", lose)
     aggregator = Aggregator()
-    async with TestClient(TestServer(intake_app(aggregator.ports()))) as client:
+    async with TestClient(RawTestServer(ReportIntake(aggregator.ports()).handle)) as client:
         answer = await post(client, report())
         assert (answer.status, (await answer.json())["reason"]) == (503, "NotLeading")
     assert aggregator.took_nothing()

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import RawTestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregator.intake.auth import PodIdentity
-from aggregator.intake.routes import IntakePorts, intake_app
+from aggregator.intake.routes import IntakePorts, ReportIntake
 from aggregator.ledger import Ledger
 from aggregator.reviews import Unauthenticated
 
@@ -59,7 +59,7 @@ class Intake:
             monotonic=self._monotonic,
             count=lambda outcome: self.counted.update([outcome]),
         )
-        async with TestServer(intake_app(ports)) as server:
+        async with RawTestServer(ReportIntake(ports).handle) as server:
             assert server.port is not None
             yield server.port
 

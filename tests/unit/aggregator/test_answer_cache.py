@@ -45,6 +45,27 @@ async def test_an_answer_is_given_again_while_it_is_fresh(cache: AnswerCache[str
     assert answers == [1, 1, 2]
 
 
+async def test_a_fresh_answer_is_there_without_asking_and_an_old_one_is_not(
+    cache: AnswerCache[str, int],
+) -> None:
+    seen = [cache.fresh("a")]
+    await cache.get("a", Oracle(fresh=10, usable=60))
+    seen.append(cache.fresh("a"))
+    await asyncio.sleep(10)
+    seen.append(cache.fresh("a"))
+    assert seen == [None, 1, None]
+
+
+async def test_an_answer_that_is_looked_at_is_not_the_first_to_be_forgotten(
+    cache: AnswerCache[str, int],
+) -> None:
+    for key in ("a", "b"):
+        await cache.get(key, Oracle(fresh=60))
+    cache.fresh("a")
+    await cache.get("c", Oracle(fresh=60))
+    assert [cache.fresh(key) for key in ("a", "b", "c")] == [1, None, 1]
+
+
 async def test_an_old_answer_is_given_while_nobody_can_be_asked_and_no_longer(
     cache: AnswerCache[str, int],
 ) -> None:
