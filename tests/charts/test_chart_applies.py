@@ -124,6 +124,8 @@ def test_an_upgrade_and_an_uninstall_keep_the_certificate_the_definitions_and_th
         return [(each["metadata"]["uid"], each.get("data"), each.get("spec")) for each in found]
 
     before = kept()
+    definitions = ("--server-side", "--force-conflicts", "-f", str(CHART / "crds"))
+    server.kubectl("apply", *definitions)
     upgrade = ("upgrade", RELEASE, str(CHART), "--wait=hookOnly")
     installed(server, *upgrade, "--set", "aggregator.logLevel=debug")
     env = server.get("-n", NAMESPACE, "deploy", RELEASE)["spec"]["template"]["spec"]["containers"]
