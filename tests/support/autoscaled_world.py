@@ -133,6 +133,16 @@ class AutoscaledWorld(World):
     def spec_replicas(self) -> int:
         return self.cluster.objects[GAMESERVERSETS.plural, SET_KEY]["spec"]["replicas"]
 
+    async def scale_of_set(self) -> dict[str, Any]:
+        """The scale subresource of the set, as an HPA reads it."""
+        stored = self.cluster.objects[GAMESERVERSETS.plural, SET_KEY]
+        replicas = stored.get("status", {}).get("replicas", 0)
+        return {"spec": {"replicas": self.spec_replicas()}, "status": {"replicas": replicas}}
+
+    async def scale_set(self, replicas: int) -> None:
+        """Write the scale subresource of the set, as an HPA does."""
+        self.edit_set(replicas=replicas)
+
     def status(self) -> dict[str, Any]:
         return self.cluster.objects[AUTOSCALERS.plural, AUTOSCALER_KEY].get("status", {})
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from aggregator.kube.resources import GAMESERVERSETS
 from tests.support.hpa import (
     SCALE_DOWN,
     SCALE_UP,
@@ -83,11 +82,10 @@ class KedaLoop:
                 await self._poll()
 
     async def _sync(self) -> None:
-        stored = self.world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]
-        spec = stored["spec"]["replicas"]
-        status = stored.get("status", {}).get("replicas", 0)
+        scale = await self.world.scale_of_set()
+        spec, status = scale["spec"]["replicas"], scale["status"]["replicas"]
         metrics = [await self._metric(trigger) for trigger in self.body["spec"]["triggers"]]
-        self._scale(spec, self.hpa.sync(spec, status, metrics, self.world.seconds))
+        await self._scale(spec, self.hpa.sync(spec, status, metrics, self.world.seconds))
 
     async def _metric(self, trigger: dict[str, Any]) -> Metric:
         if trigger["type"] == "cpu":
@@ -111,15 +109,15 @@ class KedaLoop:
         if active:
             self.active_at = now
             if spec == 0:
-                self._scale(0, max(1, self.minimum))
+                await self._scale(0, max(1, self.minimum))
         elif spec and not self.minimum:
             cooldown = self.body["spec"].get("cooldownPeriod", _COOLDOWN_SECONDS)
             if now - self.active_at >= cooldown:
-                self._scale(spec, 0)
+                await self._scale(spec, 0)
 
     def _ref(self, trigger: dict[str, Any]) -> Any:
         return ref_of(self.body["metadata"]["name"], SET_KEY.namespace, **trigger["metadata"])
 
-    def _scale(self, spec: int, replicas: int) -> None:
+    async def _scale(self, spec: int, replicas: int) -> None:
         if replicas != spec:
-            self.world.edit_set(replicas=replicas)
+            await self.world.scale_set(replicas)
