@@ -46,6 +46,8 @@ MAX_CREATIONS = 16
 # A person who has just lifted a quota waits for it.
 REFUSED_BACKOFF = Backoff(base_seconds=1.0, cap_seconds=15.0)
 _TAKEN_SECONDS = 15.0
+# A watch shows a creation within a fraction of that.
+UNSHOWN_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -109,6 +111,17 @@ class Creations:
                 else:
                     known.taken[id_] = monotonic_seconds() + _TAKEN_SECONDS
         return frozenset(known.taken)
+
+    async def forget_vanished(self, key: ObjectKey) -> None:
+        """Stop waiting for pods that came and went before the cache could show them.
+
+        Raises:
+            AppError: the API server could not be asked.
+        """
+        now = monotonic_seconds()
+        for name in self._expectations.overdue_creations(key, now, UNSHOWN_SECONDS):
+            if await self._client.get(PODS, ObjectKey(key.namespace, name)) is None:
+                self._expectations.observed_creation(key, name)
 
     def retry_seconds(self, key: ObjectKey) -> float | None:
         """Return when to try again what was refused; None when nothing was."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from aggregator.gameserverset.creations import UNSHOWN_SECONDS
 from aggregator.gameserverset.facts import Facts, read_facts
 from aggregator.gameserverset.namesakes import sort_namesakes
 from aggregator.gameserverset.plan import Observed, Plan, plan
@@ -80,8 +81,9 @@ class GameServerSetReconciler:
             # Owner references take the servers; a controller that went on would fight them.
             return Result()
         if not self._expectations.satisfied(key, monotonic_seconds()):
-            # The event that shows our own writes adds the key again.
-            return Result()
+            # The event that shows our own writes adds the key again, if there will be one.
+            await self._applier.creations.forget_vanished(key)
+            return Result(UNSHOWN_SECONDS)
         if self._applier.sets.is_stale(owner):
             return Result()
         memory = self._memories.setdefault(key, _Memory())

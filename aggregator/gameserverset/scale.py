@@ -261,8 +261,9 @@ def _plan_missing(
 
 
 def _still_serves(server: Server) -> bool:
-    """Tell whether a claimed server only waits for its preDelete hook."""
-    return server.held and not server.terminating
+    """Tell whether a claimed server only waits for its hook, and nobody wants it dead besides."""
+    alive = server.held and not server.terminating
+    return alive and server.ops_state != names.OPS_STATE_KILL
 
 
 def _by_id(server: Server) -> int:

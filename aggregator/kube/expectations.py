@@ -76,6 +76,17 @@ class Expectations:
         self._drop_if_empty(owner, expected)
         return owner not in self._owners
 
+    def overdue_creations(self, owner: ObjectKey, now: float, patience_seconds: float) -> list[str]:
+        """Return the names whose creation the cache has not shown for that long.
+
+        A list instead of a watch hides what came and went in between: no event tells of it. That an
+        object is gone is always told, because the cache had it.
+        """
+        expected = self._owners.get(owner)
+        if expected is None:
+            return []
+        return [name for name, at in expected.creations.items() if now - at >= patience_seconds]
+
     def forget(self, owner: ObjectKey) -> None:
         """Forget all of `owner`, which is gone."""
         self._owners.pop(owner, None)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from aggregator.gameserverset.creations import UNSHOWN_SECONDS
 from aggregator.kube.errors import Conflict, Rejected, TransientError, Unavailable
 from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
 from shared.api import names
@@ -217,6 +218,37 @@ async def test_nothing_is_decided_before_the_cache_shows_our_own_writes(clock, r
     await world.sets.reconcile(SET_KEY)
     assert len(world.cluster.writes) == written
     assert not world.expectations.satisfied(SET_KEY, clock.seconds)
+
+
+async def test_a_pod_that_came_and_went_unseen_is_waited_for_a_few_seconds_only(clock):
+    world = start(clock)
+    world.catch_up()
+    await world.sets.reconcile(SET_KEY)
+    # A list instead of a watch: no event tells that this pod was there, nor that it is gone.
+    del world.cluster.objects[PODS.plural, ObjectKey("games", "minecraft-1")]
+    world.catch_up()
+    written = len(world.cluster.writes)
+    waits = [(await world.sets.reconcile(SET_KEY)).requeue_after_seconds]
+    clock.seconds += UNSHOWN_SECONDS
+    waits.append((await world.sets.reconcile(SET_KEY)).requeue_after_seconds)
+    assert (waits, len(world.cluster.writes)) == ([UNSHOWN_SECONDS] * 2, written)
+    await world.settle()
+    assert sorted(key.name for key in world.cluster.all(PODS)) == [
+        "minecraft-0",
+        "minecraft-1",
+        "minecraft-2",
+    ]
+
+
+async def test_a_creation_that_is_there_but_not_shown_is_waited_for(clock):
+    world = start(clock)
+    world.catch_up()
+    await world.sets.reconcile(SET_KEY)
+    written = len(world.cluster.writes)
+    clock.seconds += UNSHOWN_SECONDS
+    await world.sets.reconcile(SET_KEY)
+    await world.sets.reconcile(SET_KEY)
+    assert len(world.cluster.writes) == written
 
 
 async def test_the_status_of_a_set_is_written_at_most_once_a_second(clock):

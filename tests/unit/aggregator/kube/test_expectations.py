@@ -49,6 +49,16 @@ def test_an_event_that_never_comes_stops_an_owner_for_five_minutes_only(
     assert len(logs) == errors
 
 
+def test_creations_that_were_not_shown_for_long_are_named() -> None:
+    expected = Expectations()
+    for name, at in (("set-0", 0), ("set-1", 1), ("set-2", 0)):
+        expected.expect_creation(OWNER, name, at)
+    expected.expect_deletion(OWNER, "uid-9", 0)
+    expected.observed_creation(OWNER, "set-2")
+    assert expected.overdue_creations(OWNER, 5, 5) == ["set-0"]
+    assert expected.overdue_creations(OTHER, 5, 5) == []
+
+
 def test_an_owner_that_is_gone_is_forgotten() -> None:
     expected = Expectations()
     expected.expect_creation(OWNER, "set-0", 0)
