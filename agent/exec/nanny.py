@@ -30,6 +30,7 @@ _LINGER_SECONDS = 0.2
 # A process in uninterruptible sleep (a dead NFS server) cannot be killed; the helper reaps it
 # later.
 _KILL_SECONDS = 5.0
+_FIRST_LINE_BYTES = 256  # BINPRM_BUF_SIZE: what the kernel reads of it
 
 _DEFAULT_PATH = (
     b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # containerd's and Docker's
@@ -146,16 +147,46 @@ def _spawn(
             refusal = error
             if error.errno != errno.EACCES:
                 break
-    raise _cannot_run(command[0], refusal)
-
-
-def _cannot_run(name: str, refusal: OSError | None) -> _CannotRunError:
     if refusal is None:
-        return _CannotRunError(
-            "ExecNotFound",
-            f"{name!r} (or the interpreter in its first line) is not in the container: check the"
-            " path, the container's PATH and containerName",
-        )
+        raise _CannotRunError("ExecNotFound", _explain_not_found(command[0], candidates))
+    raise _not_executable(command[0], refusal)
+
+
+def _explain_not_found(name: str, candidates: Sequence[bytes]) -> str:
+    """Return what is missing: the program itself, or what a file that is there needs to run."""
+    for candidate in candidates:
+        first = _first_line(candidate)
+        if first.startswith(b"#!"):
+            interpreter = first[2:].strip(b" \t").partition(b" ")[0].decode(errors="replace")
+            # A file that was written on Windows asks for "/bin/sh\r".
+            is_foreign = interpreter.endswith("\r")
+            advice = "save the file with Unix line ends" if is_foreign else "correct that line"
+            what = f"the interpreter {interpreter!r} in the first line of {name!r}"
+            return f"{what} is not in the container: {advice}"
+        if first.startswith(b"\x7fELF"):
+            what = f"the loader that {name!r} was linked for"
+            return f"{what} is not in the container: build it for this image (glibc or musl)"
+    advice = "check the path, the container's PATH and containerName"
+    if " " in name:
+        advice = 'the command is no shell: write ["sh", "-c", "..."]'
+    return f"{name[:80]!r} is not in the container: {advice}"
+
+
+def _first_line(file: bytes) -> bytes:
+    """Return the beginning of a file's first line, nothing if it cannot be read."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, _FIRST_LINE_BYTES).partition(b"\n")[0]
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def _not_executable(name: str, refusal: OSError) -> _CannotRunError:
     advice = (
         "begin it with a #! line"
         if refusal.errno == errno.ENOEXEC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,14 +95,32 @@ def test_exit_code_and_output_decide_the_outcome(
         (
             ["nowhere"],
             "ExecNotFound",
-            "'nowhere' (or the interpreter in its first line) is not in the container: check the"
-            " path, the container's PATH and containerName",
+            "'nowhere' is not in the container: check the path, the container's PATH and"
+            " containerName",
+        ),
+        (
+            ["echo $MAP"],
+            "ExecNotFound",
+            "'echo $MAP' is not in the container: the command is no shell: write"
+            ' ["sh", "-c", "..."]',
         ),
         (
             ["/data/no-interpreter"],
             "ExecNotFound",
-            "'/data/no-interpreter' (or the interpreter in its first line) is not in the container:"
-            " check the path, the container's PATH and containerName",
+            "the interpreter '/nowhere/sh' in the first line of '/data/no-interpreter' is not in"
+            " the container: correct that line",
+        ),
+        (
+            ["./windows.sh"],
+            "ExecNotFound",
+            "the interpreter '/bin/sh\\r' in the first line of './windows.sh' is not in the"
+            " container: save the file with Unix line ends",
+        ),
+        (
+            ["foreign"],
+            "ExecNotFound",
+            "the loader that 'foreign' was linked for is not in the container: build it for this"
+            " image (glibc or musl)",
         ),
         (
             ["/data"],
@@ -116,14 +135,31 @@ def test_exit_code_and_output_decide_the_outcome(
             ' with a #! line, or run it through its interpreter, as ["bash", "./probe.sh"]',
         ),
     ],
-    ids=["missing", "interpreter missing", "a folder", "no #! line"],
+    ids=[
+        "missing",
+        "a line for a shell",
+        "interpreter missing",
+        "Windows line ends",
+        "another libc",
+        "a folder",
+        "no #! line",
+    ],
 )
 def test_a_command_that_cannot_run_is_unknown_with_a_remedy(
     pod: PodSandbox, command: list[str], reason: str, message: str
 ) -> None:
-    pod.start_container(
-        "game", files={"no-interpreter": "#!/nowhere/sh\n", "no-header": "echo found\n"}
+    game = pod.start_container(
+        "game",
+        environment={"PATH": "/usr/bin:/bin:/data"},
+        files={
+            "no-interpreter": "#!/nowhere/sh -e\n",
+            "windows.sh": "#!/bin/sh\r\nexit 0\r\n",
+            "no-header": "echo found\n",
+        },
     )
+    foreign = game.data / "foreign"
+    foreign.write_bytes(Path("/bin/true").read_bytes().replace(b"/ld-linux", b"/ld-other"))
+    foreign.chmod(0o755)
     assert run(pod, *command) == outcome("Unknown", reason=reason, message=message)
 
 
