@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import ValidationError
 
 from agent.exec import helper
 from agent.exec.engine import ProcrootEngine
@@ -22,6 +21,7 @@ from agent.exec.resolve import MainProcess, read_process
 from agent.probes.handlers import Handlers
 from aggregator.quality.match import contribution, verdict_of
 from aggregator.quality.probes import plan_probes
+from cli.admission import find_faults
 from cli.manifests import read_yaml
 from cli.probe_text import render_run
 from shared.api import names
@@ -108,13 +108,11 @@ def _read_sets(file: Path) -> list[GameServerSet]:
     for number, document in enumerate(documents, start=1):
         if not isinstance(document, dict) or document.get("kind") != names.GAMESERVERSET_KIND:
             continue
-        try:
-            found.append(GameServerSet.model_validate(document))
-        except ValidationError as error:
-            first = error.errors()[0]
-            path = ".".join(str(part) for part in first["loc"])
-            message = f"{file}, document {number}: {path}: {first['msg']}"
-            raise InvalidInput("", message) from error
+        faults = find_faults(document)
+        if faults:
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            raise InvalidInput("", f"{file}, document {number}: {faults[0]}{more}")
+        found.append(GameServerSet.model_validate(document))
     if not found:
         raise InvalidInput("", f"{file}: it holds no {names.GAMESERVERSET_KIND}")
     return found

@@ -22,9 +22,25 @@ def render_run(document: dict[str, Any]) -> str:
         rows.append(("EXIT CODE", str(outcome["exitCode"])))
     if "durationSeconds" in outcome:
         rows.append(("DURATION", f"{outcome['durationSeconds']:.3f} s"))
-    rows += [("STDERR", line) for line in outcome["stderr"].splitlines()]
+    rows += [("STDERR", _visible(line)) for line in outcome["stderr"].split("\n") if line]
+    rows += [("NOTE", note) for note in _notes(outcome)]
     rows += [("ACTION", _action(action)) for action in document["actions"]] or [("ACTION", "none")]
     return "\n".join([*_lines(rows), *_threshold(document)])
+
+
+def _visible(line: str) -> str:
+    """Return a line with its control characters written out: a terminal would act on them."""
+    return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line)
+
+
+def _notes(outcome: dict[str, Any]) -> list[str]:
+    """Return what is often the cause when a result is not the expected one."""
+    notes = []
+    if "\r" in outcome["stderr"]:
+        notes.append("a carriage return: save the script with Unix line ends (sed -i 's/\\r$//')")
+    if "\ufffd" in outcome["result"]:
+        notes.append("the output is not UTF-8: what cannot be read is shown as \ufffd")
+    return notes
 
 
 def _lines(rows: list[tuple[str, str]]) -> list[str]:

@@ -109,6 +109,21 @@ def test_a_program_gets_the_same_as_data(tmp_path: Path, output: str) -> None:
     assert list(matching["skips"]) == ["labels.team"]
 
 
+def test_windows_line_ends_and_another_encoding_are_noticed(tmp_path: Path) -> None:
+    quality = exec_quality("idle", r"printf 'gr\374n'; printf 'exit: 0\r: numeric\n\033[2J' >&2")
+    _, out, _ = gamekeeper("-f", write_set(tmp_path, quality), "--name", "idle")
+    assert out.splitlines()[4:12] == [
+        "RESULT     'gr\ufffdn'",
+        "EXIT CODE  0",
+        out.splitlines()[6],
+        r"STDERR     exit: 0\r: numeric",
+        r"           \x1b[2J",
+        r"NOTE       a carriage return: save the script with Unix line ends (sed -i 's/\r$//')",
+        "           the output is not UTF-8: what cannot be read is shown as \ufffd",
+        "ACTION     1. state true, result '0': no, the result is another",
+    ]
+
+
 def test_what_cannot_run_is_unknown_and_matches_nothing(tmp_path: Path) -> None:
     file = write_set(tmp_path, {"name": "idle", "exec": {"command": ["nowhere"]},
                                 "serviceQualityAction": ACTIONS})  # fmt: skip
@@ -188,7 +203,7 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(
         ("a: [", "line 1, column 5"),
         (
             "{kind: GameServerSet, metadata: {name: x}, spec: {replicas: -1}}",
-            "document 1: spec.replicas",
+            "document 1: spec.gameServerTemplate: Required value (and 1 more)",
         ),
     ],
     ids=["no set", "no YAML", "no valid set"],
@@ -199,6 +214,16 @@ def test_a_wrong_file_is_one_line_that_says_where(tmp_path: Path, text: str, mes
     code, out, err = gamekeeper("-f", file, "--name", "idle")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
+
+
+def test_what_the_cluster_would_refuse_is_refused_here_with_the_field(tmp_path: Path) -> None:
+    file = write_set(tmp_path, exec_quality("idle", "true", periodSecond=1))
+    message = "spec.serviceQualities[0].periodSecond: there is no such field"
+    assert gamekeeper("-f", file, "--name", "idle") == (
+        2,
+        "",
+        f"gamekeeper probe: {file}, document 2: {message}\n",
+    )
 
 
 def test_a_name_in_two_sets_asks_which(tmp_path: Path) -> None:
