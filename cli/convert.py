@@ -6,34 +6,51 @@ replica count), so that nobody loses anything without knowing.
 
 from __future__ import annotations
 
+from datetime import timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from pydantic import ValidationError
 
-from aggregator.scaling.quantity import parse_amount
+from aggregator.keda.metadata import read_request
+from aggregator.kube.resources import ObjectKey
 from aggregator.scaling.spec import read_spec
 from cli.manifests import read_yaml
 from shared.api import names
-from shared.api.autoscaler import AutoscalerSpec
+from shared.api.autoscaler import AutoscalerSpec, ScaleDown, ScaleUp
 from shared.clock import utc_now
-from shared.errors import InvalidInput
+from shared.errors import AppError, InvalidInput
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aggregator.keda.metadata import ScalerRequest
+    from aggregator.scaling.quantity import Amount
+    from shared.api.meta import ApiModel
+
 # KEDA's default of maxReplicaCount.
 _KEDA_MAXIMUM = 100
+# An HPA's default of scaleDown.stabilizationWindowSeconds.
+_HPA_WINDOW = 300
 _SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 _EXTERNAL = ("external", "external-push")
+_WAIT = "behavior.scaleDown says how long to wait"
 _OTHER_FIELDS = {
-    "idleReplicaCount": "the set goes to zero by itself when nothing is needed",
+    "idleReplicaCount": "the set never goes below minReplicas, idle or not",
     "fallback": "the autoscaler needs no metric that could be missing",
-    "cooldownPeriod": "behavior.scaleDown says how long to wait",
-    "initialCooldownPeriod": "behavior.scaleDown says how long to wait",
+    "cooldownPeriod": _WAIT,
+    "initialCooldownPeriod": _WAIT,
+}
+_OTHER_ADVANCED = {
+    "scalingModifiers": "the autoscaler has its own formula; stay with KEDA if you need another",
+    "restoreToOriginalReplicaCount": "replicas stay as they are when the autoscaler is deleted",
 }
 _PAUSED = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas")
-_AMOUNTS = ("minAvailable", "maxAvailable")
+_DIRECTIONS: dict[str, type[ApiModel]] = {"scaleUp": ScaleUp, "scaleDown": ScaleDown}
+# As many digits after the point as an amount may have, two more for a percentage.
+_DIGITS = 14
+_SECOND = timedelta(seconds=1)
 
 
 def convert_file(file: Path) -> str:
@@ -42,13 +59,14 @@ def convert_file(file: Path) -> str:
     Raises:
         InvalidInput: the file cannot be read, or holds what cannot be converted.
     """
-    documents = read_yaml(file)
+    documents = [
+        item
+        for number, document in enumerate(read_yaml(file), start=1)
+        for item in _items(document, f"{file}: document {number}")
+    ]
     if not documents:
         raise InvalidInput("", f"{file}: it holds no object")
-    return "---\n".join(
-        _render(*convert(document, f"{file}: document {number}"))
-        for number, document in enumerate(documents, start=1)
-    )
+    return "---\n".join(_render(*convert(document, place)) for document, place in documents)
 
 
 def convert(document: Any, place: str) -> tuple[dict[str, Any], list[str]]:
@@ -61,49 +79,55 @@ def convert(document: Any, place: str) -> tuple[dict[str, Any], list[str]]:
     Raises:
         InvalidInput: it is no ScaledObject of a GameServerSet.
     """
-    spec = _scaled_object(document, place)
+    metadata, spec = _scaled_object(document, place)
     target = _target(spec, place)
     trigger, notes = _trigger(spec, place)
+    request = _request(target, trigger, place)
     body: dict[str, Any] = {
         "gameServerSetName": target,
         "minReplicas": _number(spec, "minReplicaCount", 0, place),
         "maxReplicas": _number(spec, "maxReplicaCount", _KEDA_MAXIMUM, place),
     }
-    for name in _AMOUNTS:
-        if name in trigger:
-            body[name] = _amount(trigger[name], f"{place}: {name}")
-    if "maxReplicas" in trigger:
-        body["maxReplicas"] = min(body["maxReplicas"], _number(trigger, "maxReplicas", 0, place))
-    _keep_share(body, notes)
-    behavior = _behavior(spec, notes)
-    if behavior:
-        body["behavior"] = behavior
-    if any(_is_set(document["metadata"], key) for key in _PAUSED):
+    policy, cap = request.policy, request.rules.cap
+    for name, amount in (
+        ("minAvailable", policy.min_available),
+        ("maxAvailable", policy.max_available),
+    ):
+        if amount is not None:
+            body[name] = _written(amount)
+    if cap is not None:
+        body["maxReplicas"] = min(body["maxReplicas"], cap)
+    _keep_share(body, policy.min_available, notes)
+    advanced = _mapping(spec, "advanced", f"{place}: spec")
+    body["behavior"] = _behavior(advanced, request, f"{place}: spec.advanced", notes)
+    annotations = _mapping(metadata, "annotations", f"{place}: metadata")
+    if any(str(annotations.get(key, "false")).lower() != "false" for key in _PAUSED):
         body["mode"] = "Off"
     _check(body, place)
     notes += [f"{name}: {why}" for name, why in _OTHER_FIELDS.items() if name in spec]
-    metadata = {
-        key: document["metadata"][key]
-        for key in ("name", "namespace")
-        if key in document["metadata"]
-    }
+    notes += [f"{name}: {why}" for name, why in _OTHER_ADVANCED.items() if name in advanced]
+    kept = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
     autoscaler = {
         "apiVersion": f"{names.AUTOSCALING_GROUP}/{names.VERSION}",
         "kind": names.AUTOSCALER_KIND,
-        "metadata": metadata,
+        "metadata": kept,
         "spec": body,
     }
     return autoscaler, notes
 
 
+def _items(document: Any, place: str) -> list[tuple[Any, str]]:
+    """Return what a document holds, each with its place: of a list its items (`kubectl get`)."""
+    is_list = isinstance(document, dict) and document.get("kind") == "List"
+    items = document.get("items") if is_list else None
+    if not isinstance(items, list):
+        return [(document, place)]
+    return [(each, f"{place}, item {number}") for number, each in enumerate(items, start=1)]
+
+
 def _render(autoscaler: dict[str, Any], notes: list[str]) -> str:
     comments = "".join(f"# not taken over: {note}\n" for note in notes)
     return comments + yaml.safe_dump(autoscaler, sort_keys=False, width=100)
-
-
-def _is_set(metadata: dict[str, Any], key: str) -> bool:
-    annotations = metadata.get("annotations") or {}
-    return str(annotations.get(key, "false")).lower() != "false"
 
 
 def _check(body: dict[str, Any], place: str) -> None:
@@ -122,18 +146,31 @@ def _check(body: dict[str, Any], place: str) -> None:
         raise InvalidInput("", f"{place}: {error.message}") from error
 
 
-def _scaled_object(document: Any, place: str) -> dict[str, Any]:
+def _scaled_object(document: Any, place: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return metadata and spec of a ScaledObject."""
     if not isinstance(document, dict):
         raise InvalidInput("", f"{place} is no object")
     kind = (document.get("apiVersion"), document.get("kind"))
     if kind != _SCALED_OBJECT:
         raise InvalidInput("", f"{place} is {kind[0]} {kind[1]}: only a ScaledObject is converted")
-    metadata, spec = document.get("metadata"), document.get("spec")
-    if not isinstance(metadata, dict) or not metadata.get("name"):
-        raise InvalidInput("", f"{place}: metadata.name must be set")
-    if not isinstance(spec, dict):
+    metadata = _mapping(document, "metadata", place)
+    if not isinstance(metadata.get("name"), str):
+        raise InvalidInput("", f"{place}: metadata.name must be set, and a text")
+    spec = _mapping(document, "spec", place)
+    if not spec:
         raise InvalidInput("", f"{place}: spec must be set")
-    return spec
+    return metadata, spec
+
+
+def _mapping(parent: dict[str, Any], name: str, place: str) -> dict[str, Any]:
+    """Return a field that holds fields; empty when it is absent."""
+    value = parent.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        separator = "." if ": " in place else ": "
+        raise InvalidInput("", f"{place}{separator}{name} must hold fields, it is {value!r}")
+    return value
 
 
 def _target(spec: dict[str, Any], place: str) -> str:
@@ -162,40 +199,77 @@ def _trigger(spec: dict[str, Any], place: str) -> tuple[dict[str, Any], list[str
         f"trigger {other}: the autoscaler looks at servers alone; stay with KEDA if you need it"
         for other in others
     ]
-    metadata = ours[0].get("metadata")
-    return metadata if isinstance(metadata, dict) else {}, notes
+    metadata = _mapping(ours[0], "metadata", f"{place}: external trigger")
+    if "hpaTolerance" in metadata:
+        notes.append("hpaTolerance: the autoscaler has no tolerance, one server counts")
+    return metadata, notes
 
 
-def _behavior(spec: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    advanced = spec.get("advanced") or {}
-    config = advanced.get("horizontalPodAutoscalerConfig") or {}
-    behavior = {
-        direction: dict(rules)
-        for direction, rules in (config.get("behavior") or {}).items()
-        if direction in ("scaleUp", "scaleDown") and isinstance(rules, dict)
-    }
-    for direction, rules in behavior.items():
-        if rules.pop("tolerance", None) is not None:
+def _request(target: str, trigger: dict[str, Any], place: str) -> ScalerRequest:
+    """Return what the external scaler reads in a trigger's metadata, held to the same rules.
+
+    Raises:
+        InvalidInput: it means nothing, or speaks of another set than the one that is scaled.
+    """
+    texts = {str(key): str(value) for key, value in trigger.items()}
+    try:
+        request = read_request(ObjectKey("default", target), texts)
+    except AppError as error:
+        raise InvalidInput("", f"{place}: {error.message}") from error
+    if request.set_key.name != target:
+        message = (
+            f"{place}: gameServerSet is {request.set_key.name}, scaleTargetRef {target}: "
+            "an autoscaler looks at the set that it scales, so make them the same"
+        )
+        raise InvalidInput("", message)
+    return request
+
+
+def _behavior(
+    advanced: dict[str, Any], request: ScalerRequest, place: str, notes: list[str]
+) -> dict[str, Any]:
+    config = _mapping(advanced, "horizontalPodAutoscalerConfig", place)
+    place = f"{place}.horizontalPodAutoscalerConfig"
+    given = _mapping(config, "behavior", place)
+    behavior: dict[str, Any] = {}
+    for direction, model in _DIRECTIONS.items():
+        rules = _mapping(given, direction, f"{place}.behavior")
+        known = {field.alias or name for name, field in model.model_fields.items()}
+        kept = {name: value for name, value in rules.items() if name in known}
+        if "tolerance" in rules:
             notes.append(f"{direction}.tolerance: the autoscaler has none, one server counts")
-    down = behavior.get("scaleDown")
-    if down and "stabilizationWindowSeconds" in down:
-        # What the HPA does to a number, the autoscaler does to each marked server.
-        down["waitToBeDeletedSeconds"] = down["stabilizationWindowSeconds"]
+        notes += [
+            f"{direction}.{name}: the autoscaler does not know it"
+            for name in rules
+            if name not in known and name != "tolerance"
+        ]
+        if kept:
+            behavior[direction] = kept
+    down = behavior.setdefault("scaleDown", {})
+    # What the HPA does to a number, the autoscaler does to each marked server.
+    down["waitToBeDeletedSeconds"] = (
+        request.policy.wait_to_be_deleted // _SECOND
+        if request.rules.claims
+        else down.get("stabilizationWindowSeconds", _HPA_WINDOW)
+    )
     return behavior
 
 
-def _keep_share(body: dict[str, Any], notes: list[str]) -> None:
-    low = body.get("minAvailable")
-    is_share = isinstance(low, str) and (low.endswith("%") or low.startswith("0."))
-    if is_share and body["minReplicas"] == 0:
+def _keep_share(body: dict[str, Any], low: Amount | None, notes: list[str]) -> None:
+    if isinstance(low, Fraction) and body["minReplicas"] == 0:
         body["minAvailableFloor"] = 1
-        notes.append(f"minAvailable {low} of no servers is none: minAvailableFloor is 1 instead")
+        text = body["minAvailable"]
+        notes.append(f"minAvailable {text} of no servers is none: minAvailableFloor is 1 instead")
 
 
-def _amount(raw: Any, field: str) -> int | str:
-    """Return a count as a number and a share as it is written."""
-    amount = parse_amount(str(raw), field)
-    return amount if isinstance(amount, int) else str(raw)
+def _written(amount: Amount) -> int | str:
+    """Return an amount in a form that the definition of an autoscaler takes."""
+    if isinstance(amount, int):
+        return amount
+    percent = amount * 100
+    if percent.denominator == 1:
+        return f"{percent}%"
+    return "0." + str(int(amount * 10**_DIGITS)).rjust(_DIGITS, "0").rstrip("0")
 
 
 def _number(fields: dict[str, Any], name: str, default: int, place: str) -> int:

@@ -8,6 +8,7 @@ from aggregator.kube.client import HttpKubeClient
 from aggregator.kube.errors import Rejected
 from aggregator.kube.patch import MergePatch
 from aggregator.kube.resources import AUTOSCALERS, ObjectKey
+from cli.convert import convert
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(30)]
 
@@ -117,6 +118,23 @@ async def test_a_spec_is_refused_with_its_field(kube: HttpKubeClient, namespace,
         await kube.create(AUTOSCALERS, namespace, body)
     # Of a field that is missing the server also says that it did not ask the rules.
     assert {cause.field for cause in refused.value.causes} - {"<nil>"} == {field}
+
+
+@pytest.mark.parametrize("amount", ["3", "03", "3.1", "20%", "020.0%", ".125", "12.5%", "0.0001%"])
+async def test_what_convert_makes_of_an_amount_is_accepted(kube: HttpKubeClient, namespace, amount):
+    target = {"apiVersion": "game.kruise.io/v1alpha1", "kind": "GameServerSet", "name": "minecraft"}
+    trigger = {"type": "external", "metadata": {"minAvailable": amount, "maxAvailable": amount}}
+    scaled_object = {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "minecraft"},
+        "spec": {"scaleTargetRef": target, "triggers": [trigger]},
+    }
+    body, _ = convert(scaled_object, "here")
+    stored = await kube.create(AUTOSCALERS, namespace, body)
+    assert {name: stored["spec"][name] for name in body["spec"]} == body["spec"] | {
+        "behavior": stored["spec"]["behavior"]
+    }
 
 
 async def test_the_set_of_an_autoscaler_cannot_change(kube: HttpKubeClient, namespace):

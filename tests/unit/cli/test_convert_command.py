@@ -22,7 +22,12 @@ def down(seconds: int) -> dict[str, Any]:
     }
 
 
+# Of an HPA that says nothing else, and so of every marked server.
+WAITS = {"scaleDown": {"waitToBeDeletedSeconds": 300}}
+
+
 def autoscaler(**spec: Any) -> dict[str, Any]:
+    spec = {"behavior": WAITS} | spec
     return {
         "apiVersion": "autoscaling.gamekeeper.dev/v1alpha1",
         "kind": "GameServerSetAutoscaler",
@@ -69,18 +74,38 @@ def convert(tmp_path: Path, *documents: Any) -> int:
     [
         pytest.param(
             scaled_object({"minAvailable": "20%", "maxAvailable": "0.5"}, minReplicaCount=2),
-            {"minReplicas": 2, "minAvailable": "20%", "maxAvailable": "0.5"},
+            {"minReplicas": 2, "minAvailable": "20%", "maxAvailable": "50%"},
             [],
             id="shares",
         ),
         pytest.param(
             scaled_object({"minAvailable": "0.2"}),
-            {"minAvailable": "0.2", "minAvailableFloor": 1},
-            ["minAvailable 0.2 of no servers is none: minAvailableFloor is 1 instead"],
+            {"minAvailable": "20%", "minAvailableFloor": 1},
+            ["minAvailable 20% of no servers is none: minAvailableFloor is 1 instead"],
             id="a share of an empty set",
         ),
         pytest.param(
             scaled_object({"minAvailable": "3.1"}), {"minAvailable": 4}, [], id="a decimal count"
+        ),
+        pytest.param(
+            scaled_object({"minAvailable": ".125", "maxAvailable": "12.5%"}, minReplicaCount=1),
+            {"minReplicas": 1, "minAvailable": "0.125", "maxAvailable": "0.125"},
+            [],
+            id="a share of no whole percent",
+        ),
+        pytest.param(
+            scaled_object({"removal": "Claim"}),
+            {"behavior": {"scaleDown": {"waitToBeDeletedSeconds": 30}}},
+            [],
+            id="removal by name",
+        ),
+        pytest.param(
+            scaled_object(
+                {"removal": "Claim", "waitToBeDeletedSeconds": "86400", "hpaTolerance": "0.1"}
+            ),
+            {"behavior": {"scaleDown": {"waitToBeDeletedSeconds": 86_400}}},
+            ["hpaTolerance: the autoscaler has no tolerance, one server counts"],
+            id="removal by name after a day",
         ),
         pytest.param(
             scaled_object({"maxReplicas": "20"}, maxReplicaCount=30),
@@ -92,7 +117,7 @@ def convert(tmp_path: Path, *documents: Any) -> int:
             scaled_object(idleReplicaCount=0, cooldownPeriod=60),
             {},
             [
-                "idleReplicaCount: the set goes to zero by itself when nothing is needed",
+                "idleReplicaCount: the set never goes below minReplicas, idle or not",
                 "cooldownPeriod: behavior.scaleDown says how long to wait",
             ],
             id="fields without a counterpart",
@@ -101,13 +126,21 @@ def convert(tmp_path: Path, *documents: Any) -> int:
             scaled_object(
                 advanced={
                     "horizontalPodAutoscalerConfig": {
-                        "behavior": {"scaleUp": {"tolerance": "0.05", "selectPolicy": "Min"}}
-                    }
+                        "behavior": {
+                            "scaleUp": {"tolerance": "0.05", "selectPolicy": "Min", "speed": 1}
+                        }
+                    },
+                    "scalingModifiers": {"formula": "a + b"},
                 }
             ),
-            {"behavior": {"scaleUp": {"selectPolicy": "Min"}}},
-            ["scaleUp.tolerance: the autoscaler has none, one server counts"],
-            id="a tolerance",
+            {"behavior": WAITS | {"scaleUp": {"selectPolicy": "Min"}}},
+            [
+                "scaleUp.tolerance: the autoscaler has none, one server counts",
+                "scaleUp.speed: the autoscaler does not know it",
+                "scalingModifiers: the autoscaler has its own formula; stay with KEDA if you need"
+                " another",
+            ],
+            id="a tolerance, a field of another version, a formula",
         ),
     ],
 )
@@ -138,6 +171,16 @@ def test_several_scaled_objects_become_several_autoscalers(tmp_path, capsys):
     assert printed == [autoscaler(), autoscaler()]
 
 
+def test_what_kubectl_prints_of_several_is_converted_too(tmp_path, capsys):
+    listed = {"apiVersion": "v1", "kind": "List", "items": [scaled_object(), scaled_object()]}
+    assert convert(tmp_path, listed) == 0
+    printed = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert printed == [autoscaler(), autoscaler()]
+    listed["items"][1]["kind"] = "ScaledJob"
+    assert convert(tmp_path, listed) == 2
+    assert "document 1, item 2 is keda.sh/v1alpha1 ScaledJob" in capsys.readouterr().err
+
+
 DEPLOYMENT = {"name": "web", "kind": "Deployment", "apiVersion": "apps/v1"}
 
 
@@ -152,6 +195,26 @@ DEPLOYMENT = {"name": "web", "kind": "Deployment", "apiVersion": "apps/v1"}
         (scaled_object(scaleTargetRef=DEPLOYMENT), "is a Deployment; it must be a GameServerSet"),
         (scaled_object(triggers=[]), "must have one external trigger, it has 0"),
         (scaled_object(triggers="all"), "spec.triggers must be a list of objects"),
+        (scaled_object() | {"metadata": {"name": 5}}, "metadata.name must be set, and a text"),
+        (
+            scaled_object() | {"metadata": {"name": "a", "annotations": ["b"]}},
+            "metadata.annotations must hold fields, it is ['b']",
+        ),
+        (scaled_object(advanced="fast"), "spec.advanced must hold fields, it is 'fast'"),
+        (
+            scaled_object(advanced={"horizontalPodAutoscalerConfig": {"behavior": [1]}}),
+            "spec.advanced.horizontalPodAutoscalerConfig.behavior must hold fields, it is [1]",
+        ),
+        (
+            scaled_object(triggers=[{"type": "external", "metadata": "x"}]),
+            "external trigger.metadata must hold fields, it is 'x'",
+        ),
+        (
+            scaled_object({"gameServerSet": "other"}),
+            "gameServerSet is other, scaleTargetRef minecraft: an autoscaler looks at the set that"
+            " it scales, so make them the same",
+        ),
+        (scaled_object({"removal": "Delete"}), "removal: 'Delete' must be Count or Claim"),
         (scaled_object(maxReplicaCount="many"), "maxReplicaCount must be a whole number"),
         (scaled_object(minReplicaCount=200), "200 must not be above maxReplicas 100"),
         (scaled_object({"minAvailable": "abc"}), "minAvailable: 'abc' is no amount"),
