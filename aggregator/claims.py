@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aggregator.kube import patch
-from aggregator.kube.errors import NotFound, Rejected, TestFailed
+from aggregator.kube.errors import NotFound, Rejected, TestFailed, Unavailable
 from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey
 from shared.api import names
 from shared.protocol.wire import render_time
@@ -21,7 +21,7 @@ from shared.protocol.wire import render_time
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from aggregator.kube.transport import KubeClient
+    from aggregator.kube.transport import Json, KubeClient
     from shared.api.gameserver import DeletionReason, GameServer
 
 
@@ -62,6 +62,10 @@ async def claim(
         if not _is_claimed_already(error):
             raise
         return False
+    except Unavailable as error:
+        # Only here is it known whose claim it is; a later plan would see one that nobody told of.
+        if not error.outcome_unknown or not await _stands(client, key, deletion):
+            raise
     return True
 
 
@@ -97,6 +101,12 @@ async def release(client: KubeClient, server: GameServer) -> bool:
 def _is_claimed_already(error: Rejected) -> bool:
     """Tell whether the rule that a claim is not replaced refused ours: it names the whole claim."""
     return any(cause.field == "spec.deletion" for cause in error.causes)
+
+
+async def _stands(client: KubeClient, key: ObjectKey, deletion: Json) -> bool:
+    """Tell whether this very claim is written."""
+    stored = await client.get(GAMESERVERS, key)
+    return stored is not None and stored["spec"].get("deletion") == deletion
 
 
 async def delete_claimed(client: KubeClient, key: ObjectKey, pod_uid: str) -> bool:

@@ -7,22 +7,20 @@ stays: nothing is done a second time.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from itertools import product
 from typing import Any
 
 import pytest
 
-from aggregator.app import Aggregator
 from aggregator.kube import patch
-from aggregator.kube.client import Timeouts, open_kube_client
-from aggregator.kube.resources import EVENTS, GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
+from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
 from shared.api import names
 from shared.protocol.report import Report
 from tests.support.builders import probe_report, report
-from tests.support.faulty import Faulty, aggregating, deliver, leads, until
-from tests.support.interference import Aim, Interference
+from tests.support.fault_cell import SERVER_FAULTS, SHORT, Actor, Cell, fault_in_force
+from tests.support.faulty import Faulty, deliver, leads, until
+from tests.support.interference import Aim
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(40)]
 
@@ -62,44 +60,20 @@ DONE = {
     "bound": True,
     "mirrored": "WaitToBeDeleted",
 }
-# How long a request may take when an answer is held back on purpose.
-SHORT = Timeouts(request_seconds=1.0)
-
 WRITES = {
     "spec": Aim("patch", "gameservers"),
     "status": Aim("patch", "gameservers/status"),
     "labels": Aim("patch", "pods"),
     "event": Aim("create", "events"),
 }
-SERVER_FAULTS = {
-    "request lost": {"action": "close-before", "count": 1},
-    "answer lost": {"action": "close-after", "count": 1},
-    "409": {"action": "conflict", "count": 1},
-    "429": {"action": "throttle", "count": 1, "seconds": 1},
-    "500": {"action": "error", "count": 1},
-    "timeout": {"action": "delay", "count": 1, "seconds": 2},
-}
 
 
-@dataclass
-class Story:
+class Story(Cell):
     """One server, and whoever has to do with it."""
-
-    faulty: Faulty
-    stack: AsyncExitStack
 
     @property
     def key(self) -> ObjectKey:
         return ObjectKey(self.faulty.namespace, NAME)
-
-    async def start(self, timeouts: Timeouts | None = None, **interference: Any) -> "Actor":
-        """Start an aggregator; it leads unless another one does."""
-        client = await self.stack.enter_async_context(
-            open_kube_client(self.faulty.kubeconfig, timeouts)
-        )
-        between = Interference(client, **interference)
-        aggregator = await self.stack.enter_async_context(aggregating(self.faulty, between))
-        return Actor(aggregator, between)
 
     async def begin(self) -> Report:
         """Create the set, wait for its server, and return what its agent is going to say."""
@@ -140,18 +114,15 @@ class Story:
 
     async def told(self) -> dict[str, int]:
         """How often each action was told of."""
-        return {
-            event["message"].partition("=")[0]: event["count"]
-            for event in await self.faulty.all(EVENTS)
-            if event["reason"] == names.REASON_SERVICE_QUALITY_ACTION
-        }
+        told = await self.messages(names.REASON_SERVICE_QUALITY_ACTION)
+        return {message.partition("=")[0]: count for message, count in told}
 
     async def edit(self, ops_state: str, team: str | None) -> None:
         """Change by hand what the actions set."""
         document = {"metadata": {"labels": {"team": team}}, "spec": {"opsState": ops_state}}
         await self.faulty.kube.patch(GAMESERVERS, self.key, patch.MergePatch(document))
 
-    async def ends_well(self, whole: Report, *actors: "Actor") -> None:
+    async def ends_well(self, whole: Report, *actors: Actor) -> None:
         """Check that all was done once, and that nothing is done again."""
         await until(self.outcome, DONE)
         assert await self.generation() == 2
@@ -164,27 +135,10 @@ class Story:
         assert (await self.outcome(), await self.generation()) == (expected, 3)
 
 
-@dataclass(frozen=True)
-class Actor:
-    """An aggregator, and what stands between it and the API server."""
-
-    aggregator: Aggregator
-    between: Interference
-
-
 @pytest.fixture
 async def story(faulty: Faulty) -> AsyncIterator[Story]:
     async with AsyncExitStack() as stack:
         yield Story(faulty, stack)
-
-
-@asynccontextmanager
-async def fault_in_force(faulty: Faulty, aim: Aim, **rule: Any) -> AsyncIterator[None]:
-    """Order a fault of one write; it must have struck when the block ends."""
-    number = await faulty.order(verb=aim.verb, resource=aim.resource, **rule)
-    yield
-    assert (await faulty.hits())[0] > 0
-    await faulty.end(number)
 
 
 @pytest.mark.parametrize(
@@ -302,12 +256,8 @@ async def test_two_that_both_believe_to_lead_act_once(story: Story) -> None:
     """Each has a lease of its own, so the gate of neither is closed; both get the same report."""
     first = await story.start()
     whole = await story.begin()
-    client = await story.stack.enter_async_context(open_kube_client(story.faulty.kubeconfig))
-    other = await story.stack.enter_async_context(
-        aggregating(story.faulty, client, LEASE_NAME="another")
-    )
-    await until(lambda: leads(other), True)
-    second = Actor(other, Interference(client))
+    second = await story.start(lease="another")
+    await until(lambda: leads(second.aggregator), True)
     for actor in (first, second):
         deliver(actor.aggregator, story.key, whole)
     await story.ends_well(whole, first, second)
@@ -317,18 +267,15 @@ async def test_two_that_both_believe_to_lead_act_once(story: Story) -> None:
 async def test_a_former_leader_does_not_undo_what_a_later_report_led_to(story: Story) -> None:
     first = await story.start()
     whole = await story.begin()
-    client = await story.stack.enter_async_context(open_kube_client(story.faulty.kubeconfig))
-    other = await story.stack.enter_async_context(
-        aggregating(story.faulty, client, LEASE_NAME="another")
-    )
-    await until(lambda: leads(other), True)
+    second = await story.start(lease="another")
+    await until(lambda: leads(second.aggregator), True)
     later = report(
         probe_report("idle", "True", "new"),
         probe_report("once"),
         pod_uid=whole.pod_uid,
         sequence=whole.sequence + 1,
     )
-    deliver(other, story.key, later)
+    deliver(second.aggregator, story.key, later)
     await until(story.outcome, DONE)
     server = await story.faulty.kube.get(GAMESERVERS, story.key)
     assert server is not None

@@ -62,6 +62,18 @@ async def test_a_failure_is_no_refusal():
         await claim(cluster(fault=Fault(0, unavailable)), SERVER, "pod-0", "ScaleDown", NOW)
 
 
+async def test_a_claim_whose_answer_was_lost_is_one():
+    client = cluster(fault=Fault(0, unavailable, after=True))
+    assert await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
+
+
+async def test_the_claim_of_another_is_not_taken_for_one_whose_answer_was_lost():
+    client = cluster(fault=Fault(1, unavailable))
+    assert await claim(client, SERVER, "pod-0", "Autoscaler", NOW)
+    with pytest.raises(Unavailable):
+        await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
+
+
 @pytest.mark.parametrize("reason", ["ScaleDown", "Reserved", "Kill", "Autoscaler"])
 async def test_of_two_claims_the_first_stays(reason):
     """Two leaders decided on the same object: what the deletion costs depends on the reason."""

@@ -100,16 +100,24 @@ async def test_marked_servers_are_removed_by_name_for_as_long_as_keda_asks(clock
     assert not remover.knows(SET_KEY)
 
 
-async def test_a_claim_whose_answer_was_lost_is_looked_up(clock):
+async def test_a_claim_whose_answer_was_lost_is_looked_up_at_once_or_later(clock):
     world = autoscaled(clock, replicas=2, mode="Off")
     await world.run(10)
     applier = Applier(world.cluster, world.events)
     server = world.caches.servers.get(SET_KEY._replace(name="minecraft-1"))
     pod_uid = server.metadata.owner_references[0].uid
     world.cluster.fault = Fault(len(world.cluster.writes), unavailable, after=True)
+    world.cluster.failures["get"].append(unavailable())
     removed = await applier.remove([(server, pod_uid)], NOW)
     key = SET_KEY._replace(name="minecraft-1")
     assert (removed.claimed, removed.uncertain) == ([], {key: pod_uid})
+
+    other = world.caches.servers.get(SET_KEY._replace(name="minecraft-0"))
+    other_uid = other.metadata.owner_references[0].uid
+    world.cluster.fault = Fault(len(world.cluster.writes), unavailable, after=True)
+    removed = await applier.remove([(other, other_uid)], NOW)
+    assert (removed.claimed, removed.uncertain) == ([other_uid], {})
+
     assert await applier.is_claimed(key, pod_uid)
     assert not await applier.is_claimed(key, "another")
     assert not await applier.is_claimed(SET_KEY._replace(name="gone"), pod_uid)
