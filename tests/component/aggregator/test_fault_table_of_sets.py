@@ -178,6 +178,19 @@ async def test_another_leads_between_decision_and_write(story: Story, write: str
     await story.ends_well(stays)
 
 
+@pytest.mark.parametrize("act", ["create", "kill"])
+async def test_two_that_both_believe_to_lead_do_it_once(story: Story, act: str) -> None:
+    """Each has a lease of its own, so the gate of neither is closed."""
+    await story.start()
+    second = await story.start(lease="another")
+    await until(lambda: leads(second.aggregator), True)
+    await story.begin(act)
+    before = await story.uid()
+    await story.go(act)
+    await story.ends_well(before)
+    assert await story.claims_told() == ([1] if act == "kill" else [])
+
+
 async def succeed(story: Story) -> None:
     """Let another aggregator take the lease of the first."""
     # The lease of a dead process ends by itself, in time.
