@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from random import Random
 
 from aggregator.scaling.policy import (
     History,
@@ -21,10 +21,10 @@ from aggregator.scaling.policy import (
 )
 from tests.support.scaling import MARKED, at
 
-if TYPE_CHECKING:
-    from random import Random
-
 NOW = 1000
+MOST_SERVERS = 12
+# Different servers of each id.
+_KINDS = 300
 OPS_STATES = (
     "None",
     "None",
@@ -46,7 +46,7 @@ SUPPLY = (
     frozenset({MARKED, "Custom"}),
 )
 AMOUNTS = (None, 0, 1, 2, 3, 7, Fraction(1, 5), Fraction(1, 3), Fraction(1, 2), Fraction(9, 10))
-_MOMENTS = tuple(at(second) for second in range(900, NOW + 1, 10))
+MOMENTS = tuple(at(second) for second in range(900, NOW + 1, 10))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Situation:
 
 def random_situation(random: Random, *, limits: bool = True) -> Situation:
     """A set, a policy that a user could have written, and a past; without limits if asked for."""
-    servers = tuple(_server(random, id_) for id_ in range(random.randrange(13)))
+    servers = tuple(map(random.choice, _SERVERS[: random.randrange(MOST_SERVERS + 1)]))
     spec = max(0, len(servers) + random.choice((-3, -1, 0, 0, 0, 0, 1, 4)))
     observed = not limits or random.random() < 0.9
     return Situation(
@@ -77,12 +77,19 @@ def _server(random: Random, id_: int) -> ServerView:
         id=id_,
         ops_state=ops_state,
         state=random.choice(STATES),
-        marked_since=random.choice((None, *_MOMENTS)) if ops_state == MARKED else None,
+        marked_since=random.choice((None, *MOMENTS)) if ops_state == MARKED else None,
         deletion_priority=random.choice((0, 0, 1, -1)),
         leaving=leaving,
         unaccounted=leaving and random.random() < 0.5,
         stale=random.random() < 0.1,
     )
+
+
+# A hundred thousand sets of servers made one by one would take longer than what is tested.
+_SERVERS = tuple(
+    tuple(_server(Random(id_ * _KINDS + kind), id_) for kind in range(_KINDS))
+    for id_ in range(MOST_SERVERS)
+)
 
 
 def _policy(random: Random, limits: bool) -> Policy:
@@ -98,13 +105,13 @@ def _policy(random: Random, limits: bool) -> Policy:
         min_available_floor=random.choice((0, 0, 0, 2)),
         max_available=high,
         supply_ops_states=random.choice(SUPPLY),
-        scale_up=_rules(random) if limits else ScalingRules(_FREE),
-        scale_down=_rules(random) if limits else ScalingRules(_FREE),
+        scale_up=_rules(random) if limits else FREE,
+        scale_down=_rules(random) if limits else FREE,
         wait_to_be_deleted=timedelta(seconds=random.choice((0, 30, 60)) if limits else 0),
     )
 
 
-_FREE = (RatePolicy("Pods", 1000, timedelta(seconds=15)),)
+FREE = ScalingRules((RatePolicy("Pods", 1000, timedelta(seconds=15)),))
 
 
 def _rules(random: Random) -> ScalingRules:
@@ -121,5 +128,5 @@ def _rules(random: Random) -> ScalingRules:
 
 
 def _samples(random: Random) -> tuple[Sample, ...]:
-    moments = sorted(random.sample(_MOMENTS, random.choice((0, 0, 1, 3))))
+    moments = sorted(random.sample(MOMENTS, random.choice((0, 0, 1, 3))))
     return tuple(Sample(random.randrange(5), moment) for moment in moments)
