@@ -60,7 +60,11 @@ class Run:
 
 
 class BoundedLog(Generic[K, T]):
-    """The last entries of each key; the key that was silent for longest is forgotten first.
+    """The last entries of each key, in bounded memory.
+
+    While there is room a key keeps `most` entries. When it is full, a key that goes on gives its
+    own oldest beyond an equal share, so that busy keys do not take the memory of quiet ones; for a
+    new key the one that was silent for longest gives: those that are gone come first.
 
     Args:
         most: entries kept for one key.
@@ -95,9 +99,21 @@ class BoundedLog(Generic[K, T]):
         log.extend(added)
         self._size += len(log) - before
         self._logs.move_to_end(key)
-        while self._size > self._capacity and len(self._logs) > 1:
-            _, dropped = self._logs.popitem(last=False)
-            self._size -= len(dropped)
+        if self._size > self._capacity:
+            self._make_room(log)
+
+    def _make_room(self, log: deque[T]) -> None:
+        """Come down to the capacity; `log` is the one that grew, and the last in order."""
+        share = max(1, self._capacity // len(self._logs))
+        while self._size > self._capacity and len(log) > share:
+            log.popleft()
+            self._size -= 1
+        while self._size > self._capacity:
+            key, silent = next(iter(self._logs.items()))
+            silent.popleft()
+            self._size -= 1
+            if not silent:
+                del self._logs[key]
 
     def touch(self, key: K) -> None:
         """Note that a key that has entries was heard of."""

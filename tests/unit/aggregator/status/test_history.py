@@ -136,3 +136,30 @@ def test_the_server_that_was_quiet_for_longest_is_forgotten_first() -> None:
     log.add("a", [3])
     log.add("c", [4])
     assert (log.get("a"), log.get("b"), log.get("c")) == ((1, 3), (), (4,))
+
+
+def test_a_busy_server_in_full_memory_gives_its_own_oldest_and_not_those_of_others() -> None:
+    log: BoundedLog[str, int] = BoundedLog(most=10, capacity=6)
+    for number in range(10):
+        log.add("busy", [number])
+        if number < 3:
+            log.add("quiet", [number])
+    assert (log.get("busy"), log.get("quiet")) == ((7, 8, 9), (0, 1, 2))
+
+
+def test_everybody_has_a_history_when_all_are_busy_and_memory_is_full() -> None:
+    log: BoundedLog[int, int] = BoundedLog(most=20, capacity=100)
+    for number in range(30):
+        for key in range(25):
+            log.add(key, [number])
+    assert [log.get(key) for key in range(25)] == [(26, 27, 28, 29)] * 25
+
+
+def test_for_a_new_server_the_one_that_is_gone_gives_its_oldest_one_by_one() -> None:
+    log: BoundedLog[str, int] = BoundedLog(most=3, capacity=4)
+    log.add("gone", [1, 2, 3])
+    seen = []
+    for number, name in enumerate("abcd"):
+        log.add(name, [number])
+        seen.append(log.get("gone"))
+    assert seen == [(1, 2, 3), (2, 3), (3,), ()]
