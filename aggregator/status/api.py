@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from aiohttp import web
 from aggregator.kube.resources import ObjectKey
 from aggregator.reviews import Unauthenticated
 from aggregator.status.access import Forbidden
-from aggregator.status.views import Part
+from aggregator.status.views import Part, politely
 from shared.errors import InvalidInput, TransientError
 from shared.protocol.report import Rejection
 from shared.protocol.wire import render
@@ -93,7 +93,7 @@ class _StatusApi:
         part = _part(request, _LIST_PARAMETERS | {"set"})
         await self._admit(request, ObjectKey(part.namespace, ""))
         page = await self._ports.views.servers(part, request.query.get("set", ""))
-        return _json(_render_page(page))
+        return _json(await _render_page(page))
 
     async def get_server(self, request: web.Request) -> web.Response:
         key = _key(request)
@@ -106,7 +106,7 @@ class _StatusApi:
     async def list_sets(self, request: web.Request) -> web.Response:
         part = _part(request, _LIST_PARAMETERS)
         await self._admit(request, ObjectKey(part.namespace, ""))
-        return _json(_render_page(await self._ports.views.game_server_sets(part)))
+        return _json(await _render_page(await self._ports.views.game_server_sets(part)))
 
     async def get_set(self, request: web.Request) -> web.Response:
         key = _key(request)
@@ -115,7 +115,8 @@ class _StatusApi:
         document = await self._ports.views.game_server_set(key)
         if document is None:
             raise _not_found("set", key)
-        return _json(_render_document(document))
+        servers = [render(each) async for each in politely(document.servers)]
+        return _json(_render_document(replace(document, servers=())) | {"servers": servers})
 
     async def get_autoscaler(self, request: web.Request) -> web.Response:
         key = _key(request)
@@ -185,8 +186,8 @@ def _render_document(document: Any) -> dict[str, Any]:
     return summary | body
 
 
-def _render_page(page: Page) -> dict[str, Any]:
-    body: dict[str, Any] = {"items": render(page.items)}
+async def _render_page(page: Page) -> dict[str, Any]:
+    body: dict[str, Any] = {"items": [render(each) async for each in politely(page.items)]}
     return body | ({"continue": page.next} if page.next is not None else {})
 
 

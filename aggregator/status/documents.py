@@ -156,6 +156,7 @@ class SetDocument:
     Attributes:
         servers: the first 500, in the order of their ids.
         servers_omitted: how many there are beyond; the list of servers has them.
+        observed_at: when its servers were looked over: a large set is not looked over for everyone.
     """
 
     summary: SetSummary
@@ -165,6 +166,7 @@ class SetDocument:
     qualities: tuple[SetQuality, ...]
     servers: tuple[ServerSummary, ...]
     servers_omitted: int
+    observed_at: datetime
     observed_since: datetime
 
 

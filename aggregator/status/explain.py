@@ -118,21 +118,44 @@ class ExplainedQuality:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """Everything that the explanation of each quality of one server looks at."""
+    """Everything that the decision about each quality of one server looks at."""
 
     observed: Observed
     situation: Situation
-    effects: Effects | None
     hindrance: tuple[Decision, str] | None
     asked: Mapping[str, Contribution]
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """What all qualities of one server come to together; `effects` None when none can act."""
+
+    effects: Effects | None
     wishes: Mapping[Field, Wish]
 
 
 def explain(observed: Observed) -> tuple[ExplainedQuality, ...]:
     """Return an explanation for each quality of the set; none without a set or a GameServer."""
+    case = _case(observed)
+    if case is None:
+        return ()
+    effects = None if case.hindrance is not None else decide(case.situation)
+    merged = _Merged(effects, effects.wishes if effects is not None else merge(case.asked))
+    return tuple(_explain(quality, case, merged) for quality in case.situation.qualities)
+
+
+def decisions(observed: Observed) -> dict[str, Decision]:
+    """Return the decisions of `explain` by quality, without its merge: for whole sets."""
+    case = _case(observed)
+    if case is None:
+        return {}
+    return {quality.name: _decision(quality, case)[0] for quality in case.situation.qualities}
+
+
+def _case(observed: Observed) -> _Case | None:
     server, owner = observed.server, observed.owner
     if server is None or owner is None:
-        return ()
+        return None
     situation = Situation(
         qualities=owner.spec.service_qualities,
         records=parse_records(server.metadata.annotations.get(names.VERDICTS_ANNOTATION)),
@@ -142,16 +165,12 @@ def explain(observed: Observed) -> tuple[ExplainedQuality, ...]:
         now=observed.now,
         containers=template_containers(owner.spec),
     )
-    hindrance = _hindrance(observed)
     asked = {
         quality.name: situation.contribution_of(quality, _verdict(quality, situation))
         for quality in situation.qualities
         if not situation.is_spent(quality)
     }
-    effects = None if hindrance is not None else decide(situation)
-    wishes = effects.wishes if effects is not None else merge(asked)
-    case = _Case(observed, situation, effects, hindrance, asked, wishes)
-    return tuple(_explain(quality, case) for quality in situation.qualities)
+    return _Case(observed, situation, _hindrance(observed), asked)
 
 
 def _hindrance(observed: Observed) -> tuple[Decision, str] | None:
@@ -185,7 +204,7 @@ def _verdict(quality: ServiceQuality, situation: Situation) -> Verdict | None:
     return situation.verdicts.get(quality.name) or (record.verdict if record is not None else None)
 
 
-def _explain(quality: ServiceQuality, case: _Case) -> ExplainedQuality:
+def _explain(quality: ServiceQuality, case: _Case, merged: _Merged) -> ExplainedQuality:
     decision, message = _decision(quality, case)
     record = case.situation.record_of(quality)
     verdict = _verdict(quality, case.situation)
@@ -198,7 +217,7 @@ def _explain(quality: ServiceQuality, case: _Case) -> ExplainedQuality:
         actions=tuple(
             _explain_action(action, quality, verdict) for action in quality.service_quality_action
         ),
-        fields=() if decision is Decision.PERMANENT_DONE else tuple(_fields(quality, case)),
+        fields=() if decision is Decision.PERMANENT_DONE else tuple(_fields(quality, case, merged)),
     )
 
 
@@ -248,12 +267,15 @@ def _explain_action(
     return ExplainedAction(action.state, action.result, matches, message)
 
 
-def _fields(quality: ServiceQuality, case: _Case) -> list[ExplainedField]:
+def _fields(quality: ServiceQuality, case: _Case, merged: _Merged) -> list[ExplainedField]:
     asks = case.asked[quality.name]
     present = case.situation.present
     explained = [
         ExplainedField(
-            ".".join(field), value, present.get(field), *_field_state(quality, field, value, case)
+            ".".join(field),
+            value,
+            present.get(field),
+            *_field_state(quality, (field, value), case.situation, merged),
         )
         for field, value in asks.fields.items()
     ]
@@ -265,22 +287,26 @@ def _fields(quality: ServiceQuality, case: _Case) -> list[ExplainedField]:
 
 
 def _field_state(
-    quality: ServiceQuality, field: Field, value: FieldValue, case: _Case
+    quality: ServiceQuality,
+    asked: tuple[Field, FieldValue],
+    situation: Situation,
+    merged: _Merged,
 ) -> tuple[FieldState, str]:
-    present = case.situation.present.get(field)
-    wish = case.wishes.get(field)
+    field, value = asked
+    present = situation.present.get(field)
+    wish = merged.wishes.get(field)
     if wish is not None and wish.value != value:
         yields = value == names.OPS_STATE_NONE
         why = "None yields to every other state" if yields else "it comes later in the set"
         return FieldState.OVERRIDDEN, f"{wish.quality} asks for {wish.value}; {why}"
-    outcome = case.effects.outcomes.get(field) if case.effects is not None else None
+    outcome = merged.effects.outcomes.get(field) if merged.effects is not None else None
     if outcome is Outcome.WRITTEN:
         return FieldState.WILL_BE_WRITTEN, f"{_show(present)} becomes {_show(value)}"
     if present == value:
         return FieldState.IN_FORCE, "the server has this value"
     if present == names.OPS_STATE_KILL and field == ("opsState",):
         return FieldState.LEFT_ALONE, "Kill is final"
-    record = case.situation.record_of(quality)
+    record = situation.record_of(quality)
     if record is not None and record.fields.get(field) == value:
         return FieldState.EDITED_SINCE, (
             f"it was written, and somebody has set {_show(present)} since; "

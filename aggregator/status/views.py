@@ -1,6 +1,7 @@
 """Builds the answers of the status API from caches, ledger and histories. Reads memory only.
 
-What goes over all servers of a set lets the event loop run in between: reports come first.
+What goes over all servers of a set lets the event loop run in between, one set at a time, and is
+remembered for a moment: however many people look, reports come first.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
 
 from aggregator.agent_state import REPORTING, agent_state
+from aggregator.answer_cache import AnswerCache, Remembered
 from aggregator.caches import set_key
 from aggregator.gameserver.observed import Observed
 from aggregator.kube.resources import ObjectKey
 from aggregator.status import documents
-from aggregator.status.explain import explain
+from aggregator.status.explain import decisions, explain
 from shared.clock import monotonic_seconds, utc_now
 
 if TYPE_CHECKING:
@@ -28,11 +31,21 @@ if TYPE_CHECKING:
     from shared.api.gameserverset import GameServerSet
     from shared.protocol.report import ProbeReport
 
-# A server is explained in about 0.1 ms, so nobody waits for longer than a few milliseconds.
-_SERVERS_AT_A_TIME = 50
+T = TypeVar("T")
+
+# A server takes about 0.1 ms, so nobody waits for longer than a millisecond or two.
+_SERVERS_AT_A_TIME = 10
+# For how long the document of a set is good, at least; and as a multiple of what it took: a set of
+# 10,000 servers takes a second or two, and looking it over must not be all that a leader does.
+_FRESH_SECONDS = 1.0
+_FRESH_FACTOR = 4.0
+# Documents of the sets that somebody looks at now; each has up to half a megabyte.
+_REMEMBERED_SETS = 8
 # A set document stays below a megabyte; the list of servers has them all, part by part.
 _MOST_SERVERS = 500
 _MOST_DIGITS = 18
+# Each part of a list sorts all keys, which are the same as of the part before.
+_REMEMBERED_ORDERS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,10 @@ class StatusViews:
         self._monotonic = monotonic
         self._now = now
         self._since = now()
+        self._sets: AnswerCache[ObjectKey, documents.SetDocument | None] = AnswerCache(
+            _REMEMBERED_SETS, _REMEMBERED_SETS, monotonic
+        )
+        self._one_survey = asyncio.Semaphore(1)
 
     def server(self, key: ObjectKey) -> documents.ServerDocument | None:
         """Return everything about one server, None when neither it nor its pod exists."""
@@ -101,13 +118,24 @@ class StatusViews:
         )
 
     async def game_server_set(self, key: ObjectKey) -> documents.SetDocument | None:
-        """Return everything about one set, None when it does not exist."""
+        """Return everything about one set, a moment old; None when it does not exist."""
+
+        async def look() -> Remembered[documents.SetDocument | None]:
+            async with self._one_survey:
+                begin = self._monotonic()
+                document = await self._look_over(key)
+                took = self._monotonic() - begin
+            return Remembered(document, max(_FRESH_SECONDS, _FRESH_FACTOR * took))
+
+        return self._sets.fresh(key) or await self._sets.get(key, look)
+
+    async def _look_over(self, key: ObjectKey) -> documents.SetDocument | None:
         owner = self._caches.sets.get(key)
         if owner is None:
             return None
-        survey = _Survey()
+        survey, now = _Survey(), self._now()
         summaries: list[documents.ServerSummary] = []
-        async for each in _politely(sorted(self._keys_of(owner), key=_order)):
+        async for each in politely(sorted(self._keys_of(owner), key=_order)):
             observed = self._observe(each)
             summary = self._summary(each, observed)
             survey.count(summary, observed)
@@ -124,6 +152,7 @@ class StatusViews:
             qualities=survey.qualities(owner),
             servers=tuple(summaries),
             servers_omitted=survey.servers - len(summaries),
+            observed_at=now,
             observed_since=self._since,
         )
 
@@ -137,21 +166,22 @@ class StatusViews:
                 if _is_of(self._caches.set_key_of(server), game_server_set)
             ]
         page, following = _page(keys, part)
-        items = [self._summary(key, self._observe(key)) async for key in _politely(page)]
+        items = [self._summary(key, self._observe(key)) async for key in politely(page)]
         return documents.Page(tuple(items), following)
 
     async def game_server_sets(self, part: Part) -> documents.Page:
         """Return a part of the sets."""
         page, following = _page(self._caches.sets.keys(), part)
         items = []
-        for key in page:
-            owner = self._caches.sets.get(key)
-            if owner is None:
-                continue
-            survey = _Survey()
-            async for each in _politely(self._keys_of(owner)):
-                survey.count(self._summary(each, self._observe(each)))
-            items.append(survey.summary(key, owner))
+        async with self._one_survey:
+            for key in page:
+                owner = self._caches.sets.get(key)
+                if owner is None:
+                    continue
+                survey = _Survey()
+                async for each in politely(self._keys_of(owner)):
+                    survey.count(self._summary(each, self._observe(each)))
+                items.append(survey.summary(key, owner))
         return documents.Page(tuple(items), following)
 
     def _keys_of(self, owner: GameServerSet) -> list[ObjectKey]:
@@ -253,12 +283,13 @@ class _Survey:
         self.servers += 1
         self._ops_states[summary.ops_state] += 1
         self._agents[summary.agent] += 1
-        for each in explain(observed) if observed is not None else ():
-            report = observed.reports.get(each.name) if observed is not None else None
-            counts = report is not None and summary.agent == REPORTING
-            status = report.status.value if report is not None and counts else "Unknown"
-            self._verdicts.setdefault(each.name, Counter())[status] += 1
-            self._decisions.setdefault(each.name, Counter())[each.decision.value] += 1
+        if observed is None:
+            return
+        reports = observed.reports if summary.agent == REPORTING else {}
+        for name, decision in decisions(observed).items():
+            status = reports[name].status.value if name in reports else "Unknown"
+            self._verdicts.setdefault(name, Counter())[status] += 1
+            self._decisions.setdefault(name, Counter())[decision.value] += 1
 
     def summary(self, key: ObjectKey, owner: GameServerSet) -> documents.SetSummary:
         """Return the summary of the set."""
@@ -289,14 +320,15 @@ def _is_of(owner: ObjectKey | None, name: str) -> bool:
     return owner is not None and owner.name == name
 
 
-async def _politely(keys: Sequence[ObjectKey]) -> AsyncIterator[ObjectKey]:
-    """Yield keys, and let others run now and then."""
-    for number, key in enumerate(keys, start=1):
-        yield key
+async def politely(items: Sequence[T]) -> AsyncIterator[T]:
+    """Yield items that take about 0.1 ms each, and let others run now and then."""
+    for number, item in enumerate(items, start=1):
+        yield item
         if number % _SERVERS_AT_A_TIME == 0:
             await asyncio.sleep(0)
 
 
+@lru_cache(maxsize=_REMEMBERED_ORDERS)
 def _order(key: ObjectKey) -> tuple[str, str, int, str]:
     """Return what sorts keys as people count: minecraft-2 before minecraft-10."""
     base = key.name.rstrip("0123456789")

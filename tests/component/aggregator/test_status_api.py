@@ -1,9 +1,11 @@
 """The status API over real HTTP: what it tells, to whom, and how it says no."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +61,13 @@ class World:
         self.caches.ledger.accept(Accepted(told, NOW, changed=True), self.seconds)
         self.runs.record(told)
 
-    def views(self) -> StatusViews:
+    def views(self, monotonic: Callable[[], float] | None = None) -> StatusViews:
         return StatusViews(
             self.caches,
             self.runs,
             self.history,
             wanted_revision=lambda _owner: "r2",
-            monotonic=lambda: self.seconds,
+            monotonic=monotonic or (lambda: self.seconds),
             now=lambda: NOW,
         )
 
@@ -193,6 +195,7 @@ async def test_a_set_counts_its_servers_by_state_agent_verdict_and_decision(
             }
         ],
         "serversOmitted": 0,
+        "observedAt": "2026-01-02T03:04:05.678Z",
         "observedSince": "2026-01-02T03:04:05.678Z",
     }
 
@@ -205,6 +208,42 @@ async def test_a_large_set_shows_its_first_servers_and_says_how_many_are_left_ou
     _, body = await get(http, "/v1/gameserversets/games/minecraft")
     assert (len(body["servers"]), body["serversOmitted"]) == (500, 20)
     assert body["opsStates"] == {"None": 520}
+
+
+async def test_a_set_is_looked_over_once_for_all_who_look_at_it_within_a_second(
+    http: TestClient, world: World
+) -> None:
+    path = "/v1/gameserversets/games/minecraft"
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(get(http, path)) for _ in range(3)]
+    world.add_server(1)
+    at_once = await get(http, path)
+    world.seconds += 1
+    later = await get(http, path)
+    answers = [*(each.result() for each in asked), at_once, later]
+    assert [len(body["servers"]) for _, body in answers] == [1, 1, 1, 1, 2]
+
+
+async def test_the_longer_looking_over_a_set_takes_the_longer_it_is_remembered(
+    world: World,
+) -> None:
+    key, ticks = ObjectKey("games", "minecraft"), count(start=0, step=3)
+    views = world.views(monotonic=lambda: world.seconds + next(ticks))
+    # Each look at the clock is three seconds later, so what was seen is older than a second.
+    first = await views.game_server_set(key)
+    assert first is await views.game_server_set(key)
+
+
+async def test_others_are_served_while_a_large_set_is_looked_over(world: World) -> None:
+    for id_ in range(1, 400):
+        world.add_server(id_)
+    turns = 0
+    async with asyncio.TaskGroup() as tasks:
+        answer = tasks.create_task(world.views().game_server_set(ObjectKey("games", "minecraft")))
+        while not answer.done():
+            await asyncio.sleep(0)
+            turns += 1
+    assert turns >= 400 / 10
 
 
 async def test_a_list_comes_in_parts_in_the_order_of_the_ids(

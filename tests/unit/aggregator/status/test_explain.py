@@ -14,7 +14,7 @@ from aggregator.gameserver.operations import PatchServer
 from aggregator.gameserver.plan import plan
 from aggregator.quality.match import verdict_of
 from aggregator.quality.verdicts import Record, render_records
-from aggregator.status.explain import Decision, ExplainedAction, FieldState, explain
+from aggregator.status.explain import Decision, ExplainedAction, FieldState, decisions, explain
 from shared.api import names
 from tests.support.builders import NOW, game_server, game_server_set, pod, probe_report, quality
 from tests.support.builders import report as agent_report
@@ -115,6 +115,7 @@ def test_each_decision_has_its_reason(fields, decision: Decision, words: str) ->
     (explained,) = explain(observed(HEALTHY, **fields))
     assert explained.decision is decision
     assert words in explained.message
+    assert decisions(observed(HEALTHY, **fields)) == {"healthy": decision}
 
 
 @pytest.mark.parametrize("status", ["True", "False"])
@@ -133,6 +134,7 @@ def test_a_permanent_quality_that_has_acted_is_done_whatever_the_verdict(status:
 def test_without_a_game_server_or_a_set_there_is_nothing_to_explain() -> None:
     assert explain(observed(HEALTHY, server=None)) == ()
     assert explain(observed(HEALTHY, owner=None)) == ()
+    assert decisions(observed(HEALTHY, owner=None)) == {}
 
 
 def test_each_action_says_why_it_matches_or_not() -> None:
@@ -271,6 +273,7 @@ def test_what_is_explained_as_to_be_written_is_what_the_plan_writes(
         for name, value in operation.document.get("spec", {}).items()
     }
     assert told == planned
+    assert decisions(known) == {each.name: each.decision for each in explain(known)}
 
 
 def test_explaining_changes_nothing() -> None:
