@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from aggregator.gameserverset.set_writer import SetWriter
-    from aggregator.kube.transport import KubeClient
+    from aggregator.kube.transport import Json, KubeClient
     from shared.api.gameserverset import GameServerSet
 
 
@@ -89,8 +89,25 @@ class RevisionHistory:
     async def _list(self, owner: GameServerSet) -> dict[str, Revision]:
         selector = f"{names.OWNER_LABEL}={owner.metadata.name}"
         found = await self._client.list(CONTROLLERREVISIONS, owner.metadata.namespace, selector)
-        read = (read_revision(owner, json.loads(item)) for item in found.items)
-        return {each.hash: each for each in read if each is not None}
+        revisions = {}
+        for item in found.items:
+            body = json.loads(item)
+            revision = read_revision(owner, body)
+            if revision is None:
+                continue
+            heritage = heritage_of(owner, body)
+            if heritage is Heritage.ORPHANED:
+                # Pods that a former set left are updated from the templates that it left.
+                await self._adopt(owner, body)
+            elif heritage is not Heritage.OURS:
+                continue
+            revisions[revision.hash] = revision
+        return revisions
+
+    async def _adopt(self, owner: GameServerSet, stored: Json) -> None:
+        key = ObjectKey(owner.metadata.namespace, stored["metadata"]["name"])
+        patch = MergePatch({"metadata": adoption(owner, stored)})
+        await self._client.patch(CONTROLLERREVISIONS, key, patch)
 
     async def _keep_present(
         self, owner: GameServerSet, present: str, revisions: Mapping[str, Revision]
@@ -125,8 +142,7 @@ class RevisionHistory:
         heritage = heritage_of(owner, stored)
         same = (stored.get("data") or {}).get("template") == pod_template(owner)
         if heritage is Heritage.ORPHANED and same:
-            patch = MergePatch({"metadata": adoption(owner, stored)})
-            await self._client.patch(CONTROLLERREVISIONS, key, patch)
+            await self._adopt(owner, stored)
         elif heritage is not Heritage.GOING and not (heritage is Heritage.OURS and same):
             count = (owner.status.collision_count or 0) + 1
             status = owner.status.model_copy(update={"collision_count": count})

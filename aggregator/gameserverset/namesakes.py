@@ -2,7 +2,7 @@
 
 | whose | what becomes of it |
 | --- | --- |
-| nobody's, with the set's label | adopted; until then its id is waited for |
+| nobody's, with the set's label | adopted (see adoption.py); until then its id is waited for |
 | nobody's or a gone namesake set's, terminating | its id is waited for |
 | of a set of this name with another uid, which is gone | waited for: the garbage collector comes |
 | anybody else's | the name is taken: a condition says so, nobody is deleted |

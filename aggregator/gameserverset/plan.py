@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aggregator.gameserverset.accounting import parse_accounted
+from aggregator.gameserverset.adoption import Adoption, plan_adoptions
 from aggregator.gameserverset.conditions import Situation, plan_conditions
 from aggregator.gameserverset.facts import Facts, read_facts, resolve
 from aggregator.gameserverset.failures import Failure, Replacements, plan_replacements
@@ -66,7 +67,7 @@ class Plan:
         scale: which servers to claim, delete and create.
         replacements: which pods that ended to delete.
         updates: which pods to patch and recreate.
-        adoptions: orphans that the set shall control.
+        adoptions: orphans that the set shall control, with their revisions.
         former_revision: of the template of some creations; empty when all get the present one.
         former_ids: those creations.
         forgotten: accounted uids whose pods are gone: not to be remembered any longer.
@@ -81,7 +82,7 @@ class Plan:
     replacements: Replacements
     updates: UpdatePlan
     status: GameServerSetStatus
-    adoptions: tuple[Pod, ...] = ()
+    adoptions: tuple[Adoption, ...] = ()
     former_revision: str = ""
     former_ids: frozenset[int] = frozenset()
     forgotten: tuple[str, ...] = ()
@@ -91,7 +92,7 @@ class Plan:
 
     def describe(self) -> tuple[str, ...]:
         """Return what the plan does in a few words, for the log line of the run."""
-        words = [f"adopt {pod.metadata.name}" for pod in self.adoptions[:_DESCRIBED]]
+        words = [f"adopt {each.pod.metadata.name}" for each in self.adoptions[:_DESCRIBED]]
         words += [f"replace {server.id}" for server in self.replacements.due[:_DESCRIBED]]
         words += [
             f"{type(step).__name__} {step.server.id}" for step in self.updates.steps[:_DESCRIBED]
@@ -156,7 +157,7 @@ def plan(observed: Observed) -> Plan:
         replacements,
         updates,
         status,
-        adoptions=observed.namesakes.orphans,
+        adoptions=plan_adoptions(observed.namesakes.orphans, observed.templates, facts.revision),
         former_revision=owner.status.current_revision if former else "",
         former_ids=former,
         forgotten=tuple(uid for uid in accounted if uid not in present),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from aggregator.gameserverset.adoption import revision_label
 from aggregator.gameserverset.creations import UNSHOWN_SECONDS
 from aggregator.gameserverset.facts import Facts, read_facts
 from aggregator.gameserverset.namesakes import sort_namesakes
@@ -154,6 +155,7 @@ class GameServerSetReconciler:
         """Return the observation with what only the API server knows, as far as it answers."""
         templates: Mapping[str, Template] | None = None
         in_use = {server.revision for server in observed.present.servers}
+        in_use |= {revision_label(pod) for pod in observed.namesakes.orphans}
         try:
             templates = await self._applier.history.sync(observed.owner, in_use)
             taken = await self._applier.creations.taken(key)

@@ -98,15 +98,18 @@ def owner_reference(owner: GameServerSet) -> dict[str, Any]:
 
 
 def read_revision(owner: GameServerSet, body: dict[str, Any]) -> Revision | None:
-    """Return the revision in an object; None when the set does not control it or it keeps none."""
+    """Return the revision in an object; None when it keeps no template of a set of this name.
+
+    Other managers keep revisions, too, and their pods may have had our labels.
+    """
     metadata = body["metadata"]
-    owners = metadata.get("ownerReferences") or ()
+    hash_ = (metadata.get("labels") or {}).get(names.REVISION_LABEL, "")
     template = (body.get("data") or {}).get("template")
-    if not any(each.get("uid") == owner.metadata.uid for each in owners) or not template:
+    if not template or metadata["name"] != revision_name(owner, hash_):
         return None
     return Revision(
         name=metadata["name"],
-        hash=(metadata.get("labels") or {}).get(names.REVISION_LABEL, ""),
+        hash=hash_,
         number=int(body.get("revision", 0)),
         template=template,
     )

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from aggregator.gameserverset.adoption import render_adoption
 from aggregator.gameserverset.ids import server_name
 from aggregator.gameserverset.inplace import render_annotation, render_change
-from aggregator.gameserverset.revision import owner_reference
 from aggregator.gameserverset.set_writer import key_of
 from aggregator.gameserverset.update import Mark, PatchInPlace, ReCreate, Step, Unmark
-from aggregator.kube import patch
 from aggregator.kube.batch import run_batch
 from aggregator.kube.errors import Conflict, NotFound, TestFailed
 from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey, ObjectReference
@@ -22,14 +21,15 @@ from shared.api import names
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aggregator.gameserverset.adoption import Adoption
     from aggregator.gameserverset.deletions import Deletions
     from aggregator.gameserverset.plan import Observed, Plan
     from aggregator.gameserverset.roster import Entry
     from aggregator.gameserverset.server import Server
     from aggregator.gameserverset.unshown import UnshownWrites
     from aggregator.kube.events import EventRecorder
+    from aggregator.kube.patch import JsonPatch
     from aggregator.kube.transport import KubeClient
-    from aggregator.pods import Pod
     from shared.errors import AppError
 
     Job = Callable[[], Awaitable[None]]
@@ -55,7 +55,7 @@ class Rollout:
 
     async def adopt(self, observed: Observed, plan: Plan) -> list[AppError]:
         """Make the set control the orphans of its name; another's by now stays as it is."""
-        jobs = [self._adopt(observed, pod) for pod in plan.adoptions]
+        jobs = [self._adopt(observed, adoption) for adoption in plan.adoptions]
         return await run_batch(jobs, MAX_PATCHES)
 
     async def replace(self, observed: Observed, plan: Plan) -> list[AppError]:
@@ -119,19 +119,14 @@ class Rollout:
 
         return run
 
-    def _adopt(self, observed: Observed, pod: Pod) -> Job:
+    def _adopt(self, observed: Observed, adoption: Adoption) -> Job:
         async def run() -> None:
-            key = ObjectKey(pod.metadata.namespace, pod.metadata.name)
-            reference = owner_reference(observed.owner)
-            owners = patch.add("/metadata/ownerReferences", [reference])
-            if pod.metadata.owner_references:
-                # Owners that do not control it stay.
-                owners = patch.add("/metadata/ownerReferences/-", reference)
-            version = patch.test("/metadata/resourceVersion", pod.metadata.resource_version)
-            uid = patch.test("/metadata/uid", pod.metadata.uid)
-            await self._patch(key_of(observed.owner), key, patch.JsonPatch((uid, version, owners)))
+            metadata = adoption.pod.metadata
+            key = ObjectKey(metadata.namespace, metadata.name)
+            change = render_adoption(observed.owner, adoption)
+            await self._patch(key_of(observed.owner), key, change)
             self._events.record(
-                ObjectReference(PODS, key, pod.metadata.uid),
+                ObjectReference(PODS, key, metadata.uid),
                 "Normal",
                 names.REASON_ADOPTED,
                 f"adopted by the GameServerSet {observed.owner.metadata.name}",
@@ -139,7 +134,7 @@ class Rollout:
 
         return run
 
-    async def _patch(self, owner: ObjectKey, key: ObjectKey, change: patch.JsonPatch) -> None:
+    async def _patch(self, owner: ObjectKey, key: ObjectKey, change: JsonPatch) -> None:
         self._unshown.note(owner, PODS, key)
         try:
             await self._client.patch(PODS, key, change)

@@ -221,6 +221,10 @@ async def test_a_pod_that_ended_is_made_again_at_once_and_then_with_back_off(clo
     assert "CrashLooping" not in [each["type"] for each in status(world)["conditions"]]
 
 
+def revisions(world: World) -> list[dict]:
+    return list(world.cluster.all(CONTROLLERREVISIONS).values())
+
+
 def orphan(world: World) -> None:
     """Delete the set, leave its dependents, and apply it again."""
     stored = world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]
@@ -247,6 +251,45 @@ async def test_orphans_of_a_former_set_are_adopted_and_not_made_again(clock):
             assert [owner["uid"] for owner in each["metadata"]["ownerReferences"]] == ["later"]
     assert status(world).get("collisionCount") is None
     assert status(world)["updatedReplicas"] == 3
+
+
+@pytest.mark.parametrize("label", ["minecraft-6d5f8c7b9", None], ids=["foreign", "none"])
+@pytest.mark.parametrize("fault", [None, *FAULTS])
+async def test_nobody_is_recreated_for_being_adopted(clock, label, fault):
+    world = await standing(clock, rolling={"maxUnavailable": "100%"})
+    orphan(world)
+    for pod in world.cluster.all(PODS).values():
+        del pod["metadata"]["labels"][names.REVISION_LABEL]
+        pod["metadata"]["labels"] |= {names.REVISION_LABEL: label} if label else {}
+    if fault is not None:
+        make, written = FAULTS[fault]
+        world.cluster.fault = Fault(len(world.cluster.writes) + 1, make, written)
+    world.restart()
+    await world.settle()
+    assert (world.cluster.deleted, world.cluster.created) == ([], [])
+    assert (status(world)["updatedReplicas"], status(world)["currentReplicas"]) == (3, 3)
+    # From then on they are servers like any other.
+    change_image(world)
+    await world.settle()
+    assert sorted(world.cluster.deleted) == ["minecraft-0", "minecraft-1", "minecraft-2"]
+    assert set(images(world).values()) == {"game:2"}
+
+
+async def test_orphans_of_a_former_template_are_updated_from_the_revision_that_was_left(clock):
+    world = await standing(clock, rolling=IN_PLACE)
+    former = {revision["metadata"]["name"] for revision in revisions(world)}
+    orphan(world)
+    change_image(world)
+    world.restart()
+    await world.settle()
+    assert (world.cluster.deleted, world.cluster.created) == ([], [])
+    assert set(images(world).values()) == {"game:2"}
+    kept = {
+        each["metadata"]["name"]: each["metadata"]["ownerReferences"] for each in revisions(world)
+    }
+    assert len(kept) == 2
+    assert former < kept.keys()
+    assert {owner["uid"] for owners in kept.values() for owner in owners} == {"later"}
 
 
 async def test_what_a_former_set_left_is_waited_for(clock):

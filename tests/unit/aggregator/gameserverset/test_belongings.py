@@ -54,9 +54,11 @@ def test_a_revision_is_kept_whole_and_read_again():
     [
         {"data": {}},
         {"data": None},
-        {"metadata": {"name": "x", "ownerReferences": [MINE | {"uid": "other"}]}},
-        {"metadata": {"name": "x"}},
+        {"data": {"spec": {"template": TEMPLATE}}},
+        {"metadata": {"name": "x", "labels": {names.REVISION_LABEL: "hash"}}},
+        {"metadata": {"name": "minecraft-hash"}},
     ],
+    ids=["empty", "nothing", "a StatefulSet's", "another name", "no label"],
 )
 def test_an_object_that_keeps_no_template_of_the_set_is_no_revision(change):
     assert read_revision(SET, render_revision(SET, "hash", 1) | change) is None

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.gameserverset.accounting import Accounting
+from aggregator.gameserverset.adoption import Adoption
 from aggregator.gameserverset.failures import Failure
 from aggregator.gameserverset.inplace import Change
 from aggregator.gameserverset.namesakes import Namesakes
@@ -137,6 +138,33 @@ def test_pods_that_ended_are_made_again_but_neither_updated_nor_available():
     decision = plan(observed(pair(0, pod_fields=old), owner=game_server_set(replicas=1)))
     assert [server.id for server in decision.replacements.due] == [0]
     assert (decision.updates, decision.scale) == (UpdatePlan(), ScalePlan())
+
+
+@pytest.mark.parametrize(
+    ("label", "revision"),
+    [
+        pytest.param("minecraft-6d5f8c7b9", REVISION, id="of another manager"),
+        pytest.param(None, REVISION, id="none"),
+        pytest.param("old", "old", id="kept"),
+        pytest.param(REVISION, REVISION, id="present"),
+    ],
+)
+def test_an_orphan_without_a_revision_of_ours_counts_as_one_of_the_present_template(
+    label, revision
+):
+    labels = {names.REVISION_LABEL: label} if label else {}
+    orphan = pod(0, owner_uid="", labels=labels)
+    templates = {REVISION: pod_template(SET), "old": OLD_TEMPLATE}
+    namesakes = Namesakes(orphans=(orphan,), waited_for=frozenset({0}))
+    decision = plan(observed(namesakes=namesakes, templates=templates))
+    assert decision.adoptions == (Adoption(orphan, revision),)
+
+
+def test_orphans_wait_while_it_cannot_be_told_whose_revisions_they_have():
+    namesakes = Namesakes(orphans=(pod(0, owner_uid=""),), waited_for=frozenset({0}))
+    owner = game_server_set(replicas=1)
+    decision = plan(observed(owner=owner, namesakes=namesakes, templates=None))
+    assert (decision.adoptions, decision.scale.creations) == ((), ())
 
 
 OLD_TEMPLATE = {"metadata": {}, "spec": {"containers": [{"name": "game", "image": "game:1"}]}}
