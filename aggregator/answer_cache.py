@@ -3,7 +3,8 @@
 Theory: an answer is *fresh* for a while, in which nobody is asked again; after that it is asked
 again, and while nobody can be asked it stays *usable* until a second, later time. Who asks for the
 same key at the same time shares one request. The memory is bounded; what was used longest ago goes
-first.
+first. Answers that strangers can bring about as they like, such as refusals of made-up tokens, have
+a memory of their own: a flood of them pushes out no other.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ K = TypeVar("K", bound="Hashable")
 V = TypeVar("V")
 
 
+# They are kept for seconds, to spare the API server the one who asks the same thing without end.
+_MOST_BY_STRANGERS = 4_096
+
+
 @dataclass(frozen=True, slots=True)
 class Remembered(Generic[V]):
     """An answer, and for how long it holds.
@@ -30,11 +35,13 @@ class Remembered(Generic[V]):
     Attributes:
         fresh_seconds: not asked again for so long.
         usable_seconds: given for so long while asking fails; at least `fresh_seconds`.
+        by_strangers: anybody can bring about as many of these as he likes.
     """
 
     value: V
     fresh_seconds: float
     usable_seconds: float = 0.0
+    by_strangers: bool = False
 
 
 @dataclass(slots=True)
@@ -56,7 +63,7 @@ class AnswerCache(Generic[K, V]):
     """Answers by key.
 
     Args:
-        capacity: number of answers kept.
+        capacity: number of answers kept, and once more as many of those by strangers, up to 4,096.
         concurrency: how many requests run at a time, whatever their keys.
         monotonic: seconds.
     """
@@ -70,19 +77,17 @@ class AnswerCache(Generic[K, V]):
         self._capacity = capacity
         self._monotonic = monotonic
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
+        self._by_strangers: OrderedDict[K, _Entry[V]] = OrderedDict()
         self._flights: dict[K, _Flight] = {}
         self._slots = asyncio.Semaphore(concurrency)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._by_strangers)
 
     def fresh(self, key: K) -> V | None:
         """Return the answer for `key` if it is remembered and need not be asked for again."""
-        entry = self._entries.get(key)
-        if entry is None or self._monotonic() >= entry.fresh_until:
-            return None
-        self._entries.move_to_end(key)
-        return entry.value
+        entry = self._use(key)
+        return entry.value if entry is not None and self._is_fresh(entry) else None
 
     async def get(self, key: K, ask: Callable[[], Awaitable[Remembered[V]]]) -> V:
         """Return the answer for `key`, remembered or asked for now.
@@ -90,9 +95,8 @@ class AnswerCache(Generic[K, V]):
         Raises:
             TransientError: nobody could be asked, and nothing usable is remembered.
         """
-        entry = self._entries.get(key)
-        if entry is not None and self._monotonic() < entry.fresh_until:
-            self._entries.move_to_end(key)
+        entry = self._use(key)
+        if entry is not None and self._is_fresh(entry):
             return entry.value
         return await self._share_flight(key, ask)
 
@@ -106,8 +110,8 @@ class AnswerCache(Generic[K, V]):
         flight.waiting += 1
         try:
             async with flight.lock:
-                entry = self._entries.get(key)
-                if entry is not None and self._monotonic() < entry.fresh_until:
+                entry = self._use(key)
+                if entry is not None and self._is_fresh(entry):
                     return entry.value
                 return await self._ask(key, entry, ask)
         finally:
@@ -127,8 +131,28 @@ class AnswerCache(Generic[K, V]):
             raise
         now = self._monotonic()
         usable_seconds = max(answer.fresh_seconds, answer.usable_seconds)
-        self._entries[key] = _Entry(answer.value, now + answer.fresh_seconds, now + usable_seconds)
-        self._entries.move_to_end(key)
-        while len(self._entries) > self._capacity:
-            self._entries.popitem(last=False)
+        entry = _Entry(answer.value, now + answer.fresh_seconds, now + usable_seconds)
+        self._keep(key, entry, by_strangers=answer.by_strangers)
         return answer.value
+
+    def _is_fresh(self, entry: _Entry[V]) -> bool:
+        return self._monotonic() < entry.fresh_until
+
+    def _use(self, key: K) -> _Entry[V] | None:
+        """Return what is remembered for `key`, fresh or not; it is then forgotten last."""
+        for entries in (self._entries, self._by_strangers):
+            entry = entries.get(key)
+            if entry is not None:
+                entries.move_to_end(key)
+                return entry
+        return None
+
+    def _keep(self, key: K, entry: _Entry[V], *, by_strangers: bool) -> None:
+        entries, others, capacity = self._entries, self._by_strangers, self._capacity
+        if by_strangers:
+            entries, others, capacity = others, entries, min(capacity, _MOST_BY_STRANGERS)
+        others.pop(key, None)
+        entries[key] = entry
+        entries.move_to_end(key)
+        while len(entries) > capacity:
+            entries.popitem(last=False)

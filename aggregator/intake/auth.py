@@ -4,7 +4,7 @@ A token is reviewed once in its life, shortly before its end a second time, howe
 reports: a fleet that sends nothing but heartbeats costs the API server next to nothing. A token
 whose pod is gone stays remembered, and is of no use: its pod is no longer known, and a report for
 it is answered with 503. The cache is keyed by the SHA-256 of the token, so that no dump of it holds
-a secret.
+a secret; refusals have a part of their own, so that made-up tokens push no agent out of it.
 Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/ (bound
 tokens: the pod's name and uid are in the user's extra fields; the kubelet renews a token after 80 %
 of its life, so a good agent's token is never near its end).
@@ -114,7 +114,7 @@ class TokenAuthenticator:
             user = await review_token(self._client, token, TOKEN_AUDIENCE)
         except Unauthenticated as error:
             self._on_review("unauthenticated")
-            return Remembered(error, _NEGATIVE_SECONDS)
+            return Remembered(error, _NEGATIVE_SECONDS, by_strangers=True)
         except AppError:
             self._on_review("failed")
             raise

@@ -79,7 +79,7 @@ class StatusAccess:
         try:
             user = await review_token(self._client, token, None)
         except Unauthenticated as error:
-            return Remembered(error, _NEGATIVE_SECONDS)
+            return Remembered(error, _NEGATIVE_SECONDS, by_strangers=True)
         return Remembered(user, _TOKEN_SECONDS)
 
     async def _review_access(self, user: User, access: Access) -> Remembered[bool]:

@@ -66,6 +66,31 @@ async def test_an_answer_that_is_looked_at_is_not_the_first_to_be_forgotten(
     assert [cache.fresh(key) for key in ("a", "b", "c")] == [1, None, 1]
 
 
+async def test_a_flood_of_answers_by_strangers_pushes_out_no_other(
+    cache: AnswerCache[str, int],
+) -> None:
+    async def refuse() -> Remembered[int]:
+        return Remembered(0, 60, by_strangers=True)
+
+    await cache.get("friend", Oracle(fresh=60))
+    for number in range(10):
+        await cache.get(f"stranger-{number}", refuse)
+    kept = [cache.fresh(key) for key in ("friend", "stranger-7", "stranger-8", "stranger-9")]
+    assert (kept, len(cache)) == ([1, None, 0, 0], 3)
+
+
+async def test_a_stranger_who_becomes_known_is_remembered_once(
+    cache: AnswerCache[str, int],
+) -> None:
+    async def refuse() -> Remembered[int]:
+        return Remembered(0, 5, by_strangers=True)
+
+    await cache.get("a", refuse)
+    await asyncio.sleep(5)
+    await cache.get("a", Oracle(fresh=60))
+    assert (cache.fresh("a"), len(cache)) == (1, 1)
+
+
 async def test_an_old_answer_is_given_while_nobody_can_be_asked_and_no_longer(
     cache: AnswerCache[str, int],
 ) -> None:

@@ -109,6 +109,17 @@ async def test_a_good_token_is_reviewed_again_near_its_end_only(
     assert await reviews_until(reviewer, authenticate, token, ages) == expected
 
 
+async def test_a_flood_of_made_up_tokens_pushes_no_agent_out_of_memory(reviewer: Reviewer) -> None:
+    authenticate = TokenAuthenticator(reviewer, monotonic=lambda: 0.0, capacity=2)
+    await authenticate("good")
+    reviewer.status = {"authenticated": False}
+    for number in range(5):
+        with pytest.raises(Unauthenticated):
+            await authenticate(f"made-up-{number}")
+    assert await authenticate("good") == POD
+    assert reviewer.reviewed.count("good") == 1
+
+
 async def test_a_token_is_never_taken_past_its_end(
     reviewer: Reviewer, authenticate: TokenAuthenticator
 ) -> None:
