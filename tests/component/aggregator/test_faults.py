@@ -208,7 +208,8 @@ async def test_a_scale_down_takes_its_victims_and_nobody_else(faulty: Faulty, ac
 
 async def current_replicas(faulty: Faulty) -> int:
     [owner] = await faulty.all(GAMESERVERSETS)
-    count: int = owner["status"]["currentReplicas"]
+    # A set that was just created has no status.
+    count: int = owner.get("status", {}).get("currentReplicas", 0)
     return count
 
 
