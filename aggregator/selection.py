@@ -26,6 +26,7 @@ _RANKS = {
     names.OPS_STATE_MAINTAINING: 4,
 }
 _CUSTOM_RANK = _RANKS[names.OPS_STATE_NONE]
+_BY_LETTERS = {state.casefold(): state for state in _RANKS}
 # As in the CRD. NB: int() alone accepts "1_000", " 1 " and digits of other scripts.
 _PRIORITY_PATTERN = re.compile(r"-?[0-9]{1,10}")
 
@@ -71,6 +72,15 @@ def parse_priority(raw: int | str | None) -> Priority:
     if not INT32_MIN <= value <= INT32_MAX:
         return Priority(0, valid=False)
     return Priority(value, valid=True)
+
+
+def meant_ops_state(ops_state: str) -> str | None:
+    """Return the well-known opsState that this one differs from in letter case only, else None.
+
+    Such a state is a custom one: `allocated` goes before every Allocated server.
+    """
+    meant = _BY_LETTERS.get(ops_state.casefold())
+    return meant if meant != ops_state else None
 
 
 def deletion_order(candidate: Candidate) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from aggregator.gameserver import objects
 from aggregator.gameserver.operations import Event
 from aggregator.quality.merge import Outcome
+from aggregator.selection import meant_ops_state
 from shared.api import names
 
 if TYPE_CHECKING:
@@ -103,4 +104,9 @@ def state_events(
     type_: Literal["Normal", "Warning"] = (
         "Warning" if now == names.OPS_STATE_MAINTAINING else "Normal"
     )
-    return (Event(type_, names.REASON_STATE_CHANGED, f"opsState {before or 'unset'} -> {now}"),)
+    message = f"opsState {before or 'unset'} -> {now}"
+    meant = meant_ops_state(now)
+    if meant is not None:
+        type_ = "Warning"
+        message += f", which is a state of your own: write {meant} if that is what you mean"
+    return (Event(type_, names.REASON_STATE_CHANGED, message),)

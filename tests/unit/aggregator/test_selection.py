@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.selection import Priority, deletion_order, parse_priority, victims
+from aggregator.selection import (
+    Priority,
+    deletion_order,
+    meant_ops_state,
+    parse_priority,
+    victims,
+)
 
 
 @dataclass(frozen=True)
@@ -93,3 +99,21 @@ def test_the_order_is_total(candidates):
 )
 def test_priorities_are_integers_of_32_bits(raw, value, valid):
     assert parse_priority(raw) == Priority(value, valid=valid)
+
+
+@pytest.mark.parametrize(
+    ("ops_state", "meant"),
+    [
+        ("allocated", "Allocated"),
+        ("waitToBeDeleted", "WaitToBeDeleted"),
+        ("KILL", "Kill"),
+        ("none", "None"),
+        ("mAINTAINING", "Maintaining"),
+        ("Allocated", None),
+        ("Kill", None),
+        ("GateMaintaining", None),
+        ("", None),
+    ],
+)
+def test_a_state_of_other_letter_case_is_recognised(ops_state, meant):
+    assert meant_ops_state(ops_state) == meant

@@ -335,6 +335,17 @@ def test_a_change_by_hand_is_told_when_it_is_mirrored():
     )
 
 
+def test_a_state_of_other_letter_case_is_a_warning_that_names_the_one_meant():
+    settled = settle(observed())
+    by_hand = patched(settled.server, {"spec": {"opsState": "allocated"}})
+    (mirrored,) = plan(replace(settled, server=by_hand)).operations
+    message = (
+        "opsState None -> allocated, which is a state of your own: "
+        "write Allocated if that is what you mean"
+    )
+    assert mirrored.events == (Event("Warning", "GsStateChanged", message),)
+
+
 def test_a_field_that_cannot_be_written_is_a_warning_that_names_it():
     bad = quality("healthy", {"state": True, "opsState": "not legal", "labels": {"a": "1"}})
     settled = settle(observed(owner=game_server_set(qualities=(bad,))))
