@@ -99,6 +99,19 @@ _CLAIM_IS_FINAL: Rule = {
     "fieldPath": ".deletion",
 }
 
+# A count; a decimal from 1 on, which is a count rounded up; a share strictly between 0 and 1; a
+# percentage strictly between 0 and 100.
+_COUNT = r"0|[1-9][0-9]{0,8}([.][0-9]{1,6})?"
+_SHARE = r"0[.][0-9]{0,5}[1-9][0-9]{0,5}"
+_PERCENT = r"([1-9][0-9]?([.][0-9]{1,6})?|0[.][0-9]{0,5}[1-9][0-9]{0,5})%"
+_AMOUNT: Rule = {
+    "rule": f"type(self) == int || self.matches('^({_COUNT}|{_SHARE}|{_PERCENT})$')",
+    "message": 'must be a whole number such as 3, or a share such as "20%" or "0.2"',
+}
+_CRON: Rule = {
+    "rule": "self.matches('^[^ ]+( +[^ ]+){4}$')",
+    "message": "must have five fields: minute, hour, day of month, month, day of week",
+}
 _MIN_BELOW_MAX: Rule = {
     "rule": "self.minReplicas <= self.maxReplicas",
     "message": "minReplicas must not be above maxReplicas",
@@ -161,6 +174,12 @@ _RULES: dict[str, tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...]] = {
         (("gameServerSetName",), (_TARGET_STAYS,)),
         (("supplyOpsStates", ITEMS), (_NOBODY_INSIDE,)),
         (("schedules", ITEMS), (_OVERRIDES_SOMETHING,)),
+        (("minAvailable",), (_AMOUNT,)),
+        (("maxAvailable",), (_AMOUNT,)),
+        (("schedules", ITEMS, "minAvailable"), (_AMOUNT,)),
+        (("schedules", ITEMS, "maxAvailable"), (_AMOUNT,)),
+        (("schedules", ITEMS, "start"), (_CRON,)),
+        (("schedules", ITEMS, "end"), (_CRON,)),
     ),
     names.GAMESERVER_KIND: (
         ((), (_CLAIMED_STATE_STAYS, _CLAIM_IS_FINAL)),

@@ -17,12 +17,6 @@ from shared.api.meta import (
     ObjectMeta,
 )
 
-# A count; a decimal from 1 on, which is a count rounded up; a share strictly between 0 and 1; a
-# percentage strictly between 0 and 100. The pattern says all of it, so that no rule has to.
-_COUNT = r"0|[1-9][0-9]{0,8}(\.[0-9]{1,6})?"
-_SHARE = r"0\.[0-9]{0,5}[1-9][0-9]{0,5}"
-_PERCENT = r"([1-9][0-9]?(\.[0-9]{1,6})?|0\.[0-9]{0,5}[1-9][0-9]{0,5})%"
-
 Available = Annotated[
     int | str,
     WithJsonSchema(
@@ -31,14 +25,15 @@ Available = Annotated[
             "minimum": 0,
             "maximum": INT32_MAX,
             "maxLength": 16,
-            "pattern": f"^({_COUNT}|{_SHARE}|{_PERCENT})$",
         }
     ),
 ]
-"""A number of servers such as 3, or a share of them such as "20%" or "0.2"."""
+"""A number of servers such as 3, or a share of them such as "20%" or "0.2". What else a text may
+be says a rule (shared/crd_rules.py), because a pattern would answer with itself."""
 
 OpsState = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL_VALUE_PATTERN)]
-CronExpression = Annotated[str, Field(max_length=128, pattern=r"^\S+( +\S+){4}$")]
+CronExpression = Annotated[str, Field(max_length=128)]
+"""Five fields; a rule says so."""
 _Name = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL_PATTERN)]
 _Window = Annotated[int, Field(ge=0, le=3600, json_schema_extra={"format": "int32"})]
 
@@ -210,14 +205,14 @@ class AutoscalerStatus(ApiModel):
 
     observed_generation: int = 0
     """The generation that the rest of the status speaks of."""
-    current_replicas: int = 0
-    """spec.replicas of the set."""
-    desired_replicas: int = 0
-    """Servers that there will be when the decision is carried out."""
+    current_replicas: int | None = None
+    """spec.replicas of the set; absent while nothing is decided."""
+    desired_replicas: int | None = None
+    """Servers that there will be when the decision is carried out; absent as above."""
     last_scale_time: datetime | None = None
     """When servers were last added or removed by this autoscaler."""
     counts: Counts | None = None
-    """The servers of the set by class."""
+    """The servers of the set by class; absent as above."""
     last_decision: LastDecision | None = None
     """The last decision that differed from the one before."""
     conditions: tuple[Condition, ...] = ()

@@ -120,6 +120,38 @@ async def test_a_spec_is_refused_with_its_field(kube: HttpKubeClient, namespace,
     assert {cause.field for cause in refused.value.causes} - {"<nil>"} == {field}
 
 
+AMOUNT = 'must be a whole number such as 3, or a share such as "20%" or "0.2"'
+CRON = "must have five fields: minute, hour, day of month, month, day of week"
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "message"),
+    [
+        ({"minAvailable": "abc"}, "spec.minAvailable", AMOUNT),
+        ({"maxAvailable": "100%"}, "spec.maxAvailable", AMOUNT),
+        (
+            {"schedules": [WINDOW | {"minAvailable": "1e400"}]},
+            "spec.schedules[0].minAvailable",
+            AMOUNT,
+        ),
+        (
+            {"schedules": [WINDOW | {"maxAvailable": "-1"}]},
+            "spec.schedules[0].maxAvailable",
+            AMOUNT,
+        ),
+        ({"schedules": [WINDOW | {"start": "daily"}]}, "spec.schedules[0].start", CRON),
+        ({"schedules": [WINDOW | {"end": "0 18 * *"}]}, "spec.schedules[0].end", CRON),
+    ],
+)
+async def test_a_text_that_means_nothing_is_answered_with_what_would(
+    kube: HttpKubeClient, namespace, spec, field, message
+):
+    with pytest.raises(Rejected) as refused:
+        await kube.create(AUTOSCALERS, namespace, autoscaler(**spec))
+    (cause,) = refused.value.causes
+    assert (cause.field, cause.message.split(": ", 2)[-1]) == (field, message)
+
+
 @pytest.mark.parametrize("amount", ["3", "03", "3.1", "20%", "020.0%", ".125", "12.5%", "0.0001%"])
 async def test_what_convert_makes_of_an_amount_is_accepted(kube: HttpKubeClient, namespace, amount):
     target = {"apiVersion": "game.kruise.io/v1alpha1", "kind": "GameServerSet", "name": "minecraft"}
