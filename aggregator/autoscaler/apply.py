@@ -9,7 +9,7 @@ reconciler deletes who is claimed and lowers replicas with it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aggregator.claims import claim
 from aggregator.kube.batch import run_batch
@@ -101,7 +101,9 @@ class Applier:
             "uid": autoscaler.metadata.uid,
             "resourceVersion": autoscaler.metadata.resource_version,
         }
-        body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        body = _dump(status)
+        # A merge patch takes away only what it names.
+        body |= dict.fromkeys(_dump(autoscaler.status).keys() - body.keys())
         patch = MergePatch({"metadata": metadata, "status": body})
         stored = await self._client.patch(AUTOSCALERS, _key(autoscaler), patch, "status")
         return str(stored["metadata"]["resourceVersion"])
@@ -129,6 +131,10 @@ class Applier:
             self._events.record(reference, "Normal", names.REASON_CLAIMED, message)
 
         return run
+
+
+def _dump(status: AutoscalerStatus) -> dict[str, Any]:
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _key(item: GameServerSet | GameServerSetAutoscaler) -> ObjectKey:

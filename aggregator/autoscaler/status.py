@@ -8,7 +8,10 @@
 | Stabilized | a window, a dwell or an unsettled set holds something back |
 | Conflict | somebody else scales the set: nothing is written |
 | ServersNotBecomingReady | servers have been on their way for five minutes |
-| Churning | servers are created, marked and removed without ever being in use |
+| Churning | five were created, marked and removed within ten minutes and never in use |
+
+The last two rest on numbers of our own: game servers that load maps for a minute or two are no
+alarm, and one server that nobody joined is chance.
 """
 
 from __future__ import annotations
@@ -116,13 +119,19 @@ def plan_status(
     memory: Memory,
     now: datetime,
 ) -> AutoscalerStatus:
-    """Return the status; equal to the one before where nothing changed."""
+    """Return the status; equal to the one before where nothing changed.
+
+    Numbers are those of a decision: where none was made there are none, old ones would mislead.
+    """
     before = autoscaler.status
     decision = outcome.decision
     states = _states(verdict, outcome, memory)
     changes: dict[str, object] = {
         "observed_generation": autoscaler.metadata.generation,
         "conditions": _conditions(autoscaler, states, now),
+        "current_replicas": None,
+        "desired_replicas": None,
+        "counts": None,
     }
     if decision is not None:
         changes |= {
@@ -238,16 +247,25 @@ def _states(verdict: Verdict, outcome: Outcome, memory: Memory) -> Sequence[_Sta
         reasons = outcome.decision.reasons
         states.append(_held("ScalingLimited", _LIMITS, reasons, "DesiredWithinRange"))
         states.append(_held("Stabilized", _HOLDS, reasons, "NothingHeldBack"))
-    if outcome.slow:
-        message = f"{', '.join(outcome.slow[:5])}: on the way for more than five minutes"
-        states.append(("ServersNotBecomingReady", True, "TooSlow", message))
-    if len(memory.wasted) >= _CHURN:
-        message = (
-            f"{len(memory.wasted)} servers were removed within ten minutes that nobody ever used: "
-            "if the probe marks every empty server, set supplyOpsStates: [WaitToBeDeleted]"
-        )
-        states.append(("Churning", True, "NeverUsed", message))
+        states += [_slowness(outcome.slow), _churn(len(memory.wasted))]
     return states
+
+
+def _slowness(slow: tuple[str, ...]) -> _State:
+    if not slow:
+        return "ServersNotBecomingReady", False, "AllInTime", ""
+    message = f"{', '.join(slow[:5])}: on the way for more than five minutes; look at their pods"
+    return "ServersNotBecomingReady", True, "TooSlow", message
+
+
+def _churn(wasted: int) -> _State:
+    if wasted < _CHURN:
+        return "Churning", False, "ServersAreUsed", ""
+    message = (
+        f"{wasted} servers were removed within ten minutes that nobody ever used: "
+        "if the probe marks every empty server, set supplyOpsStates: [WaitToBeDeleted]"
+    )
+    return "Churning", True, "NeverUsed", message
 
 
 def _held(

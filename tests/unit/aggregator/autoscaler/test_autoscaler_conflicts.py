@@ -190,8 +190,20 @@ async def test_what_cannot_be_done_is_a_condition_and_nothing_is_written(
     await world.run(30)
     assert world.replicas == [1]
     assert world.condition(type_) == ("False", reason)
+    # Nobody takes numbers for what is now.
+    assert not {"currentReplicas", "desiredReplicas", "counts"} & world.status().keys()
     writes = [w for w in world.cluster.writes if w.kind == AUTOSCALERS.plural]
     assert len(writes) == 1
+
+
+async def test_numbers_of_an_autoscaler_that_was_switched_off_are_taken_away(clock):
+    world = autoscaled(clock, replicas=1, minAvailable=3)
+    await world.run(30)
+    assert (world.status()["currentReplicas"], world.status()["counts"]["ready"]) == (3, 3)
+    world.edit_autoscaler(mode="Off")
+    await world.run(30)
+    kept = {"conditions", "observedGeneration", "lastDecision", "lastScaleTime"}
+    assert world.status().keys() == kept
 
 
 async def test_a_paused_set_is_left_alone(clock):
