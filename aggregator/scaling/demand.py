@@ -64,4 +64,6 @@ def _above(amount: Amount, census: Census) -> Fraction | int:
     """Return how many idle servers have to go until exactly `amount` is left; may be negative."""
     if isinstance(amount, int):
         return census.idle - amount
-    return Fraction(census.idle - amount * census.base, 1 - amount)
+    # (idle - share * base) / (1 - share), multiplied out: one fraction is made and not four.
+    share, whole = amount.numerator, amount.denominator
+    return Fraction(census.idle * whole - share * census.base, whole - share)
