@@ -7,15 +7,17 @@
 | caches not whole, or not the leader | UNAVAILABLE |
 | metricType Value | FAILED_PRECONDITION |
 | one client asks too often, or holds too many streams | RESOURCE_EXHAUSTED |
+| it took longer than two seconds, or than the client waits | DEADLINE_EXCEEDED |
 
 Every answer comes from memory and without waiting, so no client can hold up another by asking
-slowly, by never reading its answer, or by asking without end.
+slowly, by never reading its answer, or by asking without end. Should a process be so busy that two
+seconds pass all the same, the number is about what was, and is withheld.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import grpc
 
@@ -28,7 +30,7 @@ from shared.clock import monotonic_seconds
 from shared.errors import AppError, InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from aggregator.keda.answers import Answers
 
@@ -42,13 +44,26 @@ CALLS_PER_SECOND = 500.0
 CALLS_BURST = 1_000
 STREAMS_PER_CLIENT = 200
 _CLIENTS = 1_024
+LIMIT_SECONDS = 2.0
+
+
+class _TooOften(AppError):  # noqa: N818 - it names the fault, as its siblings do
+    """One client asks too often."""
+
+
+class _TooLate(AppError):  # noqa: N818 - as above
+    """The answer took too long to be true, or nobody waits for it any more."""
+
 
 _CODES = (
     (InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
     (UnknownSet, grpc.StatusCode.NOT_FOUND),
     (UnsuitableMetric, grpc.StatusCode.FAILED_PRECONDITION),
     (NotReady, grpc.StatusCode.UNAVAILABLE),
+    (_TooOften, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (_TooLate, grpc.StatusCode.DEADLINE_EXCEEDED),
 )
+_Answer = TypeVar("_Answer")
 
 
 class ExternalScalerService:
@@ -76,11 +91,8 @@ class ExternalScalerService:
         )
 
     async def _is_active(self, ref: pb.ScaledObjectRef, context: Any) -> pb.IsActiveResponse:
-        try:
-            request = self._admit(ref, context)
-            return pb.IsActiveResponse(result=self._answers.is_active(request))
-        except AppError as error:
-            await _refuse(context, error)
+        active = await self._answer(ref, context, self._answers.is_active)
+        return pb.IsActiveResponse(result=active)
 
     async def _stream_is_active(
         self, ref: pb.ScaledObjectRef, context: Any
@@ -106,26 +118,36 @@ class ExternalScalerService:
     async def _get_metric_spec(
         self, ref: pb.ScaledObjectRef, context: Any
     ) -> pb.GetMetricSpecResponse:
-        try:
-            # A bad amount is told when the ScaledObject is made, not when first something scales.
-            self._admit(ref, context)
-        except AppError as error:
-            await _refuse(context, error)
+        # A bad amount is told when the ScaledObject is made, not when first something scales.
+        await self._answer(ref, context, lambda _: None)
         spec = pb.MetricSpec(metricName=METRIC, targetSize=TARGET, targetSizeFloat=TARGET)
         return pb.GetMetricSpecResponse(metricSpecs=[spec])
 
     async def _get_metrics(
         self, asked: pb.GetMetricsRequest, context: Any
     ) -> pb.GetMetricsResponse:
-        try:
-            request = self._admit(asked.scaledObjectRef, context)
-            number = self._answers.metric(request)
-        except AppError as error:
-            await _refuse(context, error)
+        number = await self._answer(asked.scaledObjectRef, context, self._answers.metric)
         # KEDA may ask by a name that it made from ours; the answer carries the name that was asked.
         name = asked.metricName or METRIC
         value = pb.MetricValue(metricName=name, metricValue=number, metricValueFloat=number)
         return pb.GetMetricsResponse(metricValues=[value])
+
+    async def _answer(
+        self, ref: pb.ScaledObjectRef, context: Any, ask: Callable[[ScalerRequest], _Answer]
+    ) -> _Answer:
+        """Return what `ask` says, or end the call with the status of what is wrong."""
+        began = monotonic_seconds()
+        try:
+            left = context.time_remaining()
+            if left is not None and left <= 0:
+                raise _TooLate("TooLate", "the client does not wait any more")
+            answer = ask(self._admit(ref, context))
+            if monotonic_seconds() - began > LIMIT_SECONDS:
+                message = f"the answer took longer than {LIMIT_SECONDS:.0f} s; ask again"
+                raise _TooLate("TooLate", message)
+        except AppError as error:
+            await _refuse(context, error)
+        return answer
 
     def _admit(self, ref: pb.ScaledObjectRef, context: Any) -> ScalerRequest:
         """Return what is asked about.
@@ -140,10 +162,6 @@ class ExternalScalerService:
         return read_request(ObjectKey(ref.namespace, ref.name), dict(ref.scalerMetadata))
 
 
-class _TooOften(AppError):  # noqa: N818 - it names the fault, as its siblings do
-    """One client asks too often."""
-
-
 def _serialize(message: Any) -> bytes:
     return bytes(message.SerializeToString())
 
@@ -154,7 +172,6 @@ def _client_of(context: Any) -> str:
 
 
 async def _refuse(context: Any, error: AppError) -> NoReturn:
-    codes = (code for kind, code in _CODES if isinstance(error, kind))
-    code = next(codes, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    code = next(code for kind, code in _CODES if isinstance(error, kind))
     await context.abort(code, error.message)
     raise AssertionError  # abort never returns

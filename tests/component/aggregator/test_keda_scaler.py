@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -185,6 +186,21 @@ async def test_a_stream_whose_client_gives_up_is_forgotten(scaler):
     code, _ = await failure(stream.read())
     assert code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert await scaler.client.metric(ref_of()) == 0
+
+
+async def test_a_call_that_takes_longer_than_its_client_waits_harms_no_other(scaler, monkeypatch):
+    look = scaler.ports.snapshot
+
+    def busy(set_key):
+        # The process itself is busy: nobody's turn comes.
+        time.sleep(0.5)
+        return look(set_key)
+
+    monkeypatch.setattr(scaler.ports, "snapshot", busy)
+    code, _ = await failure(scaler.client.is_active(ref_of(), timeout=0.2))
+    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+    monkeypatch.undo()
+    assert await scaler.client.metric(ref_of()) == 3
 
 
 async def test_a_method_that_is_not_there_is_unimplemented(scaler):
