@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
 
 from aggregator.app import run
 from aggregator.logs import configure_logs
+from aggregator.runtime import tune
 from aggregator.settings import read_settings
 from shared.errors import AppError
-
-# Big lists otherwise stall the loop for more than a second in the collector (measured).
-_GC_THRESHOLDS = (50_000, 50, 100)
 
 
 async def _run_until_signalled() -> None:
@@ -29,7 +26,7 @@ async def _run_until_signalled() -> None:
 
 def main() -> int:
     """Run until SIGTERM; exit code 2 with one line when the settings or the machine do not fit."""
-    gc.set_threshold(*_GC_THRESHOLDS)
+    tune()
     try:
         asyncio.run(_run_until_signalled())
     except AppError as error:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import ssl
@@ -35,6 +34,7 @@ from aggregator.intake.auth import PodIdentity, TokenAuthenticator
 from aggregator.intake.routes import IntakePorts, ReportIntake
 from aggregator.ledger import Ledger
 from aggregator.metrics import Metrics
+from aggregator.runtime import tune
 from aggregator.status.history import RunHistory
 from localcluster.certificates import make_authority
 from shared.clock import monotonic_seconds
@@ -106,8 +106,7 @@ def _bare() -> web.Application:
 
 
 async def _serve(name: str, certificate: Path | None) -> None:
-    # As the aggregator does it.
-    gc.set_threshold(50_000, 50, 100)
+    tune()
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

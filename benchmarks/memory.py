@@ -27,6 +27,7 @@ from aggregator.intake.decode import decode_report
 from aggregator.kube.resources import ObjectKey
 from aggregator.ledger import Accepted, Ledger
 from aggregator.pods import decode_our_pod
+from aggregator.runtime import tune
 from aggregator.status.history import RUNS, TRANSITIONS, RunHistory, ServerHistory
 from aggregator.status.views import StatusViews
 from shared.api import names
@@ -284,8 +285,7 @@ async def _set_document(fleet: _Fleet) -> dict[str, float]:
 
 def main() -> int:
     """Measure and print; return 1 when the limit is not kept."""
-    # As the aggregator does it.
-    gc.set_threshold(50_000, 50, 100)
+    tune()
     fleet = _Fleet()
     resident = _resident_mib()
     rows = {f"program ({program.__name__})": resident}
