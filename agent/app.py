@@ -24,6 +24,7 @@ from agent.prober import Prober
 from agent.probes.handlers import Handlers
 from agent.report_loop import ReportLoop
 from agent.reporting import build_report, describe_probe, encode_report
+from agent.resident import LibraryPages
 from agent.selftest import SelfTest
 from agent.sender import Sender
 from agent.status import Pages, StatusServer
@@ -67,6 +68,7 @@ class Agent:
         self._settings = settings
         self._selector = selectors.DefaultSelector()
         self._wakeup = _Wakeup(self._selector)
+        self._library_pages = LibraryPages(monotonic_seconds())  # before the first thread
         sender = Sender(
             settings.report_urls, settings.token_file, settings.ca_file, self._wakeup.wake
         )
@@ -98,6 +100,7 @@ class Agent:
             self._prober,
             self._status,
             self._reports,
+            self._library_pages,
         )
         while not self._wakeup.stop_requested:
             self._turn(parts, until=None)
