@@ -1,7 +1,7 @@
-"""Puts the aggregator together: reflectors fill caches, changes become keys, the leader reconciles.
+"""Puts the aggregator together: what is started in which order, and what ends with what.
 
-This is the only place that knows all parts. A watch event or a report only adds a key to a work
-queue; what to do is decided from the caches, so losing any event costs time, never truth.
+This is the only place that knows all parts. Watches fill caches, `changes` makes keys of what they
+show, and the controllers of the present term decide from the caches.
 
 | | leader | standby |
 | --- | --- | --- |
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import platform
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import structlog
@@ -25,6 +25,7 @@ from aggregator import log_keys
 from aggregator.agent_template import find_agent_template
 from aggregator.autoscaler.rivals import RivalReader
 from aggregator.caches import Caches
+from aggregator.changes import Changes
 from aggregator.external_scaler import ExternalScaler, LiveSets
 from aggregator.gameserverset.trust import TrustBundle
 from aggregator.health import health_app
@@ -39,36 +40,29 @@ from aggregator.kube.resources import ObjectKey
 from aggregator.leader_label import LeaderLabel
 from aggregator.ledger import Ledger
 from aggregator.metrics import Metrics
-from aggregator.quality.probes import ProbePlan, plan_probes
+from aggregator.probe_lists import ProbeLists
 from aggregator.report_endpoint import ReportEndpoint
 from aggregator.serving import HttpServer
 from aggregator.status.access import StatusAccess
 from aggregator.status.api import StatusPorts, status_app
 from aggregator.status.history import RunHistory, ServerHistory
 from aggregator.status.views import StatusViews
-from aggregator.term import Term
+from aggregator.term import PresentTerm, Term
 from aggregator.watches import Watches
-from shared.clock import monotonic_seconds, utc_now
+from shared.clock import monotonic_seconds
 from shared.errors import AppError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aggregator.autoscaler.autoscaling import Autoscaling
     from aggregator.intake.auth import PodIdentity
     from aggregator.kube.transport import KubeClient
-    from aggregator.pods import Pod
     from aggregator.settings import Settings
-    from shared.api.autoscaler import GameServerSetAutoscaler
-    from shared.api.gameserver import GameServer
-    from shared.api.gameserverset import GameServerSet
     from shared.protocol.probes import ProbeList
 
 logger = structlog.get_logger()
 
 
 class Aggregator:
-    """One aggregator: caches, the two HTTP servers, and its turns as the leader.
+    """One aggregator: caches, servers, and its turns as the leader.
 
     Args:
         settings: what can be set.
@@ -80,18 +74,26 @@ class Aggregator:
         self._leadership = Leadership()
         self._client = FencedClient(client, self._leadership)
         self._caches = Caches(Ledger(monotonic_seconds(), settings.heartbeat_seconds))
-        self._probes: dict[str, tuple[int, ProbePlan]] = {}
-        self._endpoint = ReportEndpoint(settings, client, self._bundle_changed)
-        self._term: Term | None = None
+        self._probes = ProbeLists(self._caches)
+        self._present = PresentTerm(self._leadership)
+        self._endpoint = ReportEndpoint(settings, client, self._present.bundle_changed)
         self._runs = RunHistory()
         self._history = ServerHistory()
-        self._metrics = Metrics(self._caches, self._is_leading, self._figures)
+        self._metrics = Metrics(self._caches, self._is_leading, self._present.figures)
         self._reports = self._report_server()
         pod = ObjectKey(settings.pod_namespace, settings.pod_name) if settings.pod_name else None
         self._label = LeaderLabel(client, pod)
         self._election = LeaderElection(client, _candidate(settings), self._leadership)
         self._scaler = self._external_scaler()
-        self._watches = Watches(self._client, settings.namespace, self._caches, self)
+        changes = Changes(
+            self._caches,
+            self._present,
+            self._probes,
+            self._history,
+            self._metrics,
+            self._scaler,
+        )
+        self._watches = Watches(self._client, settings.namespace, self._caches, changes)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; the lease is released then.
@@ -150,112 +152,23 @@ class Aggregator:
         term = Term(settings, self._client, self._caches, agent, trust)
         try:
             await self._watches.refresh()
-            self._term = term
+            self._present.term = term
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._label.take(self._client), name="leader label")
                 tasks.create_task(term.run(), name="term")
         finally:
-            self._term = None
+            self._present.term = None
             # Agents come back to whoever leads then.
             await self._reports.close_connections()
             await self._label.drop()
 
-    # -- what a change means: which keys to look at again --------------------------------------
-
-    def set_changed(self, old: GameServerSet | None, new: GameServerSet | None) -> None:
-        """Have a set reconciled, and its servers too when its spec changed."""
-        item = new or old
-        if item is None:
-            return
-        key = ObjectKey(item.metadata.namespace, item.metadata.name)
-        self._tell_scaler(key)
-        if new is None:
-            self._probes.pop(item.metadata.uid, None)
-        if self._term is None:
-            return
-        self._term.look_at_set(key)
-        if new is not None and old is not None and _respecified(old, new):
-            # Qualities may be others now: conditions and probe lists follow.
-            for pod in self._caches.pods_of(new):
-                self._term.look_at_server(_key(pod))
-
-    def server_changed(self, old: GameServer | None, new: GameServer | None) -> None:
-        """Have a server and its set reconciled."""
-        item = new or old
-        if item is None:
-            return
-        self._history.record(_key(item), old, new, utc_now())
-        self._metrics.server_changed(old, new)
-        self._tell_scaler(self._caches.set_key_of(item))
-        if self._term is None:
-            return
-        self._term.look_at_server(_key(item))
-        self._term.look_at_set(self._caches.set_key_of(item))
-
-    def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        """Have the server of a pod and its set reconciled."""
-        item = new or old
-        if item is None:
-            return
-        if new is None:
-            self._caches.ledger.forget(item.metadata.uid)
-        elif new.is_probed:
-            self._caches.ledger.expect(new.metadata.uid, monotonic_seconds())
-        if self._term is not None:
-            self._term.pod_changed(item, gone=new is None)
-
-    def autoscaler_changed(
-        self, old: GameServerSetAutoscaler | None, new: GameServerSetAutoscaler | None
-    ) -> None:
-        """Have an autoscaler reconciled."""
-        item = new or old
-        if item is not None and self._term is not None:
-            key = ObjectKey(item.metadata.namespace, item.metadata.name)
-            self._term.autoscaling.look_at(key)
-
-    def look_at_server(self, key: ObjectKey) -> None:
-        """Have a server reconciled."""
-        if self._term is not None:
-            self._term.look_at_server(key)
-
-    def _tell_scaler(self, set_key: ObjectKey | None) -> None:
-        if self._scaler is not None:
-            self._scaler.changed(set_key)
-
-    # -- reports --------------------------------------------------------------------------------
-
-    def _probes_for(self, identity: PodIdentity) -> tuple[str, ProbeList] | None:
-        pod = self._caches.pods.get(ObjectKey(identity.namespace, identity.pod_name))
-        if pod is None or pod.metadata.uid != identity.pod_uid:
-            return None
-        owner = self._caches.set_of(pod)
-        if owner is None:
-            return None
-        plan = self._plan_of(owner)
-        return plan.revision, plan.probes
-
-    def _plan_of(self, owner: GameServerSet) -> ProbePlan:
-        generation, plan = self._probes.get(owner.metadata.uid, (-1, None))
-        if plan is None or generation != owner.metadata.generation:
-            plan = plan_probes(owner.spec)
-            self._probes[owner.metadata.uid] = (owner.metadata.generation, plan)
-        return plan
-
-    def _report_accepted(self, key: ObjectKey, changed: bool) -> None:
-        if changed and self._term is not None:
-            self._term.report_changed(key)
-
-    def _bundle_changed(self) -> None:
-        if self._term is not None:
-            self._term.bundle_changed()
-
     def _is_leading(self) -> bool:
         return self._leadership.leading
 
-    def _figures(self) -> list[tuple[str, int, Mapping[str, int]]]:
-        return self._term.figures() if self._term is not None else []
-
-    # -- HTTP -----------------------------------------------------------------------------------
+    def _probes_for(self, identity: PodIdentity) -> tuple[str, ProbeList] | None:
+        return self._probes.of_pod(
+            ObjectKey(identity.namespace, identity.pod_name), identity.pod_uid
+        )
 
     def _health_server(self) -> HttpServer:
         checks = {
@@ -273,30 +186,24 @@ class Aggregator:
             self._caches,
             self._runs,
             self._history,
-            wanted_revision=lambda owner: self._plan_of(owner).revision,
+            wanted_revision=lambda owner: self._probes.of_set(owner).revision,
         )
         # Without authentication nothing secret travels, and it is loopback.
         access, context = None, None
         if settings.status_authentication == "token":
             access = StatusAccess(self._client)
             context = self._endpoint.context
-        app = status_app(StatusPorts(views, access, self._is_leading, self._explain_autoscaler))
+        app = status_app(
+            StatusPorts(views, access, self._is_leading, self._present.explain_autoscaler)
+        )
         return HttpServer(app, settings.status_address, settings.status_port, context)
 
     def _external_scaler(self) -> ExternalScaler | None:
         if self._settings.keda_port is None:
             return None
         reader = RivalReader(self._client)
-        live = LiveSets(self._caches, reader, self._autoscaling)
+        live = LiveSets(self._caches, reader, lambda: self._present.autoscaling)
         return ExternalScaler(self._settings, live)
-
-    def _explain_autoscaler(self, key: ObjectKey) -> dict[str, Any] | None:
-        autoscaling = self._autoscaling()
-        return autoscaling.explanation(key) if autoscaling is not None else None
-
-    def _autoscaling(self) -> Autoscaling | None:
-        term = self._term
-        return term.autoscaling if term is not None and self._leadership.leading else None
 
     def _report_server(self) -> HttpServer:
         settings = self._settings
@@ -304,7 +211,7 @@ class Aggregator:
             authenticate=TokenAuthenticator(self._client, on_review=self._metrics.count_review),
             ledger=self._caches.ledger,
             probes_for=self._probes_for,
-            on_accepted=self._report_accepted,
+            on_accepted=self._present.report_accepted,
             heartbeat_seconds=settings.heartbeat_seconds,
             leading=self._is_leading,
             on_report=self._runs.record,
@@ -312,14 +219,6 @@ class Aggregator:
         )
         handle, context = ReportIntake(ports).handle, self._endpoint.context
         return HttpServer(handle, settings.report_address, settings.report_port, context)
-
-
-def _key(item: Pod | GameServer) -> ObjectKey:
-    return ObjectKey(item.metadata.namespace, item.metadata.name)
-
-
-def _respecified(old: GameServerSet, new: GameServerSet) -> bool:
-    return old.metadata.generation != new.metadata.generation
 
 
 def _candidate(settings: Settings) -> Candidate:

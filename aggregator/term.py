@@ -7,7 +7,7 @@ did meanwhile is known from the caches alone, never from memory.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aggregator.autoscaler.autoscaling import Autoscaling
 from aggregator.caches import Caches, set_key
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from aggregator.gameserverset.agent_container import AgentTemplate
     from aggregator.gameserverset.trust import TrustBundle
+    from aggregator.kube.leadership import Leadership
     from aggregator.kube.transport import KubeClient
     from aggregator.pods import Pod
     from aggregator.settings import Settings
@@ -122,3 +123,44 @@ class Term:
         """Return the namespaces whose pods have agents."""
         sets = self._caches.sets.values()
         return {each.metadata.namespace for each in sets if wants_agent(each)}
+
+
+class PresentTerm:
+    """The term of this process, for the parts that live longer than one. No I/O.
+
+    Args:
+        leadership: ends without an event; a term may take a moment longer to end than it.
+
+    Attributes:
+        term: None while this process does not lead.
+    """
+
+    def __init__(self, leadership: Leadership) -> None:
+        self._leadership = leadership
+        self.term: Term | None = None
+
+    @property
+    def autoscaling(self) -> Autoscaling | None:
+        """The autoscalers, None unless this process leads at this very moment."""
+        if self.term is None or not self._leadership.leading:
+            return None
+        return self.term.autoscaling
+
+    def figures(self) -> list[tuple[str, int, Mapping[str, int]]]:
+        """Return those of the controllers; none without any."""
+        return self.term.figures() if self.term is not None else []
+
+    def report_accepted(self, key: ObjectKey, changed: bool) -> None:
+        """Have a server reconciled if its agent says something new."""
+        if changed and self.term is not None:
+            self.term.report_changed(key)
+
+    def bundle_changed(self) -> None:
+        """Have the agents of all namespaces told whom to trust now."""
+        if self.term is not None:
+            self.term.bundle_changed()
+
+    def explain_autoscaler(self, key: ObjectKey) -> dict[str, Any] | None:
+        """Return the last decision of an autoscaler in words; None without any."""
+        autoscaling = self.autoscaling
+        return autoscaling.explanation(key) if autoscaling is not None else None

@@ -25,7 +25,7 @@ from tests.support.apiserver import RunningApiServer
 # The faults strike this user only, never the test that looks on.
 AGGREGATOR_TOKEN, AGGREGATOR = "aggregator-token", "aggregator"
 LEASE = "gamekeeper-aggregator"
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = 25.0
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,11 @@ async def aggregating(
 
 async def leads(aggregator: Aggregator) -> bool:
     """Tell whether its controllers run."""
-    return aggregator._leadership.leading and aggregator._term is not None
+    return aggregator._leadership.leading and aggregator._present.term is not None
 
 
 def deliver(aggregator: Aggregator, key: ObjectKey, whole: Report) -> None:
     """Let the agent of a pod report, as the intake does once it has accepted that."""
     ledger = aggregator._caches.ledger
     ledger.accept(Accepted(whole, utc_now(), changed=True), monotonic_seconds())
-    aggregator._report_accepted(key, True)
+    aggregator._present.report_accepted(key, True)

@@ -227,7 +227,7 @@ async def test_a_cache_that_lags(story: Story, write: str, resource: Any) -> Non
 
 async def refused(actor: Actor) -> bool:
     """Whether a run has ended with a conflict."""
-    term = actor.aggregator._term
+    term = actor.aggregator._present.term
     assert term is not None
     return term._servers.outcomes["stale"] > 0
 
