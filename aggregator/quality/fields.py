@@ -173,7 +173,7 @@ def _rendered(text: str, result: str | None) -> str:
             raise SkippedField("the result is not known any more")
         return render(template, result)
     except TemplateError as error:
-        raise SkippedField(f"is no template: {error}") from None
+        raise SkippedField(f"its value is no template: {error}") from None
     except RenderError as error:
         raise SkippedField(f"the template has no value: {error}") from None
 

@@ -41,6 +41,7 @@ class Decision(StrEnum):
 
     RUNS_NOW = "RunsNow"
     ACTED = "Acted"
+    SKIPPED = "Skipped"
     NO_MATCHING_ACTION = "NoMatchingAction"
     PERMANENT_DONE = "PermanentDone"
     UNKNOWN = "Unknown"
@@ -239,6 +240,8 @@ def _decision(quality: ServiceQuality, case: _Case) -> tuple[Decision, str]:
         return Decision.NO_MATCHING_ACTION, f"no action is for {shown}"
     if situation.has_edge(quality):
         return Decision.RUNS_NOW, f"the verdict is now {shown}: its actions are being written"
+    if not case.asked[quality.name].fields:
+        return Decision.SKIPPED, f"of what it asks for {shown}, nothing can be written: see fields"
     when = _time(record.executed_at if record is not None else None)
     message = f"its actions ran at {when} for {shown}; they run again when that changes"
     return Decision.ACTED, message
@@ -275,7 +278,7 @@ def _fields(quality: ServiceQuality, case: _Case, merged: _Merged) -> list[Expla
             ".".join(field),
             value,
             present.get(field),
-            *_field_state(quality, (field, value), case.situation, merged),
+            *_field_state(quality, (field, value), case, merged),
         )
         for field, value in asks.fields.items()
     ]
@@ -289,10 +292,11 @@ def _fields(quality: ServiceQuality, case: _Case, merged: _Merged) -> list[Expla
 def _field_state(
     quality: ServiceQuality,
     asked: tuple[Field, FieldValue],
-    situation: Situation,
+    case: _Case,
     merged: _Merged,
 ) -> tuple[FieldState, str]:
     field, value = asked
+    situation = case.situation
     present = situation.present.get(field)
     wish = merged.wishes.get(field)
     if wish is not None and wish.value != value:
@@ -312,6 +316,8 @@ def _field_state(
             f"it was written, and somebody has set {_show(present)} since; "
             "that stays until the verdicts ask for something new"
         )
+    if case.hindrance is not None:
+        return FieldState.LEFT_ALONE, f"the server has {_show(present)}, and no action runs now"
     return FieldState.LEFT_ALONE, (
         f"the server has {_show(present)}, which this quality has not written; "
         "that stays until the verdicts ask for something new"

@@ -112,14 +112,14 @@ def test_a_usable_value(field, value, result, usable):
             OPS,
             "{{.Foo}}",
             "a",
-            "is no template: line 1, column 3: .Foo is not known: .Result is all there is",
+            "its value is no template: line 1, column 3: .Foo is not known: .Result is all there is",
             id="does not parse",
         ),
         pytest.param(
             NOTE,
             "{{.Foo}}",
             None,
-            "is no template: line 1, column 3: .Foo is not known: .Result is all there is",
+            "its value is no template: line 1, column 3: .Foo is not known: .Result is all there is",
             id="does not parse, whatever the result",
         ),
         pytest.param(

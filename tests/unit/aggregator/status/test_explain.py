@@ -22,6 +22,7 @@ from tests.support.builders import report as agent_report
 GATE = {"state": True, "result": "gate", "opsState": "GateMaintaining"}
 WELL = {"state": False, "opsState": "None"}
 IDLE = {"state": True, "opsState": "WaitToBeDeleted"}
+NAMED = {"state": True, "opsState": "{{.Result}}"}
 BROKEN = {"state": True, "opsState": "Maintaining"}
 
 
@@ -70,6 +71,16 @@ GONE = {"reason": "ScaleDown", "podUid": "pod-0"}
             Decision.ACTED,
             "ran at 2026-01-02 03:04:05 UTC for True(gate)",
             id="acted on already",
+        ),
+        pytest.param(
+            {
+                "report": agent_report(probe_report("healthy", "True", "a b")),
+                "owner": game_server_set(qualities=(quality("healthy", NAMED),)),
+                "server": game_server(annotations=annotated(healthy=record("True", "a b"))),
+            },
+            Decision.SKIPPED,
+            "of what it asks for True(a b), nothing can be written",
+            id="no field can be written",
         ),
         pytest.param(
             {"report": agent_report(probe_report("healthy", "True", "data"))},
@@ -225,6 +236,22 @@ def test_a_field_that_another_quality_wins_says_which(qualities, overridden, wor
     assert states[overridden].message == words
     (winner,) = states.keys() - {overridden}
     assert states[winner].state is FieldState.WILL_BE_WRITTEN
+
+
+def test_a_field_of_a_claimed_server_says_that_no_action_runs() -> None:
+    """Not that somebody else wrote it: with another result it is what this quality wrote."""
+    (explained,) = explain(
+        observed(
+            HEALTHY,
+            report=agent_report(probe_report("healthy", "True", "gate")),
+            server=game_server(deletion=GONE, opsState="DataMaintaining"),
+        )
+    )
+    (field,) = explained.fields
+    assert (field.state, field.message) == (
+        FieldState.LEFT_ALONE,
+        "the server has DataMaintaining, and no action runs now",
+    )
 
 
 def test_a_value_that_cannot_be_written_says_why() -> None:
