@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
+from functools import cache
 from random import Random
 
 from aggregator.scaling.policy import (
@@ -23,7 +24,7 @@ from tests.support.scaling import MARKED, at
 
 NOW = 1000
 MOST_SERVERS = 12
-# Different servers of each id.
+# Different servers of each id, and pasts; ten times as many policies.
 _KINDS = 300
 OPS_STATES = (
     "None",
@@ -60,14 +61,37 @@ class Situation:
 
 def random_situation(random: Random, *, limits: bool = True) -> Situation:
     """A set, a policy that a user could have written, and a past; without limits if asked for."""
-    servers = tuple(map(random.choice, _SERVERS[: random.randrange(MOST_SERVERS + 1)]))
+    servers = tuple(map(random.choice, _servers()[: random.randrange(MOST_SERVERS + 1)]))
     spec = max(0, len(servers) + random.choice((-3, -1, 0, 0, 0, 0, 1, 4)))
     observed = not limits or random.random() < 0.9
     return Situation(
         Snapshot(spec, servers, observed),
-        _policy(random, limits),
-        History(*(_samples(random) for _ in range(4))) if limits else History(),
+        random.choice(_policies(limits)),
+        random.choice(_histories()) if limits else History(),
     )
+
+
+# A hundred thousand situations made one by one would take longer than what is tested: their parts
+# come from a stock, and each takes its own.
+
+
+@cache
+def _servers() -> tuple[tuple[ServerView, ...], ...]:
+    return tuple(
+        tuple(_server(Random(id_ * _KINDS + kind), id_) for kind in range(_KINDS))
+        for id_ in range(MOST_SERVERS)
+    )
+
+
+@cache
+def _policies(limits: bool) -> tuple[Policy, ...]:
+    return tuple(_policy(Random(kind), limits) for kind in range(_KINDS * 10))
+
+
+@cache
+def _histories() -> tuple[History, ...]:
+    randoms = (Random(kind) for kind in range(_KINDS))
+    return tuple(History(*(_samples(random) for _ in range(4))) for random in randoms)
 
 
 def _server(random: Random, id_: int) -> ServerView:
@@ -83,13 +107,6 @@ def _server(random: Random, id_: int) -> ServerView:
         unaccounted=leaving and random.random() < 0.5,
         stale=random.random() < 0.1,
     )
-
-
-# A hundred thousand sets of servers made one by one would take longer than what is tested.
-_SERVERS = tuple(
-    tuple(_server(Random(id_ * _KINDS + kind), id_) for kind in range(_KINDS))
-    for id_ in range(MOST_SERVERS)
-)
 
 
 def _policy(random: Random, limits: bool) -> Policy:
