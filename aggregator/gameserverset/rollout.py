@@ -81,7 +81,9 @@ class Rollout:
                     await self._patch(owner, key, render_annotation(entry.pod, None))
                     if server.update_complete:
                         self._tell(entry, key, names.REASON_UPDATED, "the updated server is ready")
-                case PatchInPlace(_, change, revision):
+                case PatchInPlace(server, change, revision):
+                    if change.images:
+                        await self._look_again(entry, key, server)
                     rendered = render_change(entry.pod, change, revision, observed.now)
                     await self._patch(owner, key, rendered)
                     images = ", ".join(f"{name}={image}" for name, image in change.images.items())
@@ -97,22 +99,37 @@ class Rollout:
     async def _recreate(
         self, observed: Observed, entry: Entry, key: ObjectKey, server: Server
     ) -> None:
-        """Delete the pod of a server, unless its opsState is another by now."""
-        stored = await self._client.get(GAMESERVERS, key)
-        if stored is not None and entry.speaks_for(server.pod_uid):
-            # The cache may be a moment behind the players; a claim would be final, this is not.
-            state = stored["spec"].get("opsState", names.OPS_STATE_NONE)
-            if state != server.written_ops_state:
-                raise Conflict("ServerChanged", f"{key.name} changed before it was recreated")
+        """Delete the pod of a server that is to be made again."""
+        await self._look_again(entry, key, server)
         await self._deletions.delete_pod(key_of(observed.owner), key, server.pod_uid)
         message = "deleted to be made again with the new template"
         self._tell(entry, key, names.REASON_UPDATING, message)
+
+    async def _look_again(self, entry: Entry, key: ObjectKey, server: Server) -> None:
+        """Make sure, right before a restart, that the server is in the state that was decided on.
+
+        The cache may be a moment behind the players, and behind whoever kills or claims. What
+        remains is one request: only a claim would lock the state, and a claimed server is one
+        that does not come back. Who must not lose that moment uses a hook.
+
+        Raises:
+            Conflict: its opsState is another by now, or it was claimed.
+            AppError: the API server could not be asked.
+        """
+        stored = await self._client.get(GAMESERVERS, key)
+        if stored is None or not entry.speaks_for(server.pod_uid):
+            return
+        state = stored["spec"].get("opsState", names.OPS_STATE_NONE)
+        if state != server.written_ops_state or "deletion" in stored["spec"]:
+            raise Conflict("ServerChanged", f"{key.name} changed before it was restarted")
 
     def _replace(self, observed: Observed, server: Server) -> Job:
         async def run() -> None:
             owner = key_of(observed.owner)
             key = _server_key(owner, server)
             entry = observed.present.entries[key.name]
+            # A Kill of a pod that ended would be lost with it.
+            await self._look_again(entry, key, server)
             await self._deletions.delete_pod(owner, key, server.pod_uid)
             message = f"its pod ended ({entry.pod.status.phase}); the server is made again"
             self._tell(entry, key, names.REASON_REPLACED, message)

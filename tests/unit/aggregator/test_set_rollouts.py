@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from aggregator.kube.errors import Rejected
+from aggregator.kube.errors import Conflict, Rejected
 from aggregator.kube.resources import (
     CONTROLLERREVISIONS,
     GAMESERVERS,
@@ -122,6 +122,37 @@ async def test_one_fault_at_any_write_of_a_rollout_changes_nothing(clock, policy
             break
         number += 1
     assert number > 8, "the scenario writes less than it should"
+
+
+CLAIMED = {"reason": "Autoscaler", "podUid": "pod", "at": "2026-01-02T03:04:05Z"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"opsState": "Allocated"}, {"deletion": CLAIMED}],
+    ids=["allocated", "claimed"],
+)
+@pytest.mark.parametrize("policy", ["ReCreate", "InPlaceIfPossible"])
+async def test_a_server_that_changed_after_the_plan_is_not_restarted(clock, policy, change):
+    world = await standing(clock, replicas=1, rolling={"podUpdatePolicy": policy})
+    change_image(world)
+    world.catch_up()
+    world.edit_server("minecraft-0", **change)
+    with pytest.raises(Conflict, match="ServerChanged"):
+        await world.sets.reconcile(SET_KEY)
+    assert (world.cluster.deleted, images(world)) == ([], {"0": "game:1"})
+
+
+async def test_a_kill_of_a_pod_that_ended_is_not_lost_with_it(clock):
+    world = await standing(clock, replicas=2)
+    kill_pod(world, 1)
+    world.catch_up()
+    world.edit_server("minecraft-1", opsState="Kill")
+    with pytest.raises(Conflict, match="ServerChanged"):
+        await world.sets.reconcile(SET_KEY)
+    await world.settle()
+    stored = world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]
+    assert (stored["spec"]["replicas"], states(world)) == (1, {"0": "Ready"})
 
 
 async def test_an_image_is_changed_in_place_and_the_server_shows_it(clock):
