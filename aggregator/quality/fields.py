@@ -191,7 +191,7 @@ def _check_key(field: Field) -> None:
     if not _is_key(field[1]):
         raise SkippedField(f"{_shown(field[1])} is no legal {field[0][:-1]} key: {_KEY}")
     if field[1] in names.OWNED_KEYS:
-        raise SkippedField(f"{field[1]} belongs to Gamekeeper")
+        raise SkippedField(f"{field[1]} belongs to Gamekeeper: choose another key")
 
 
 def _shown(value: FieldValue) -> str:

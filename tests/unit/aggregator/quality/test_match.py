@@ -152,7 +152,7 @@ def test_matching_actions_ask_for_their_fields(actions, seen, fields):
         *(
             pytest.param(
                 {kind: {key: "x"}},
-                ((kind, key), f"{key} belongs to Gamekeeper"),
+                ((kind, key), f"{key} belongs to Gamekeeper: choose another key"),
                 id=f"{kind} {key}",
             )
             for kind, key in [
