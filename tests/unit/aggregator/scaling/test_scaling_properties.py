@@ -29,6 +29,7 @@ def check_pass(situation: Situation) -> None:
     decision = evaluate(snapshot, policy, situation.history, at(NOW))
     census = decision.census
     removed = len(decision.victims) + decision.cancel
+    assert (census.expected, census.settled) == expected_and_settled(situation)
     assert min(decision.add, decision.cancel, census.missing) >= 0
     assert len({server.id for server in decision.victims}) == len(decision.victims)
     for server in decision.victims:
@@ -55,6 +56,21 @@ def check_pass(situation: Situation) -> None:
             assert left >= (wanted if isinstance(wanted, int) else wanted * base)
     assert decision.due is None or decision.due > at(NOW)
     assert metric(census, policy) >= 0
+
+
+def expected_and_settled(situation: Situation) -> tuple[int, bool]:
+    """How many servers there will be if nothing is done, and whether anybody may go, as defined."""
+    snapshot, policy = situation.snapshot, situation.policy
+    classes = [class_of(server, policy) for server in snapshot.servers]
+    going = {ServerClass.LEAVING, ServerClass.KILL}
+    present = sum(class_ not in going for class_ in classes)
+    lowering = sum(
+        class_ is ServerClass.KILL or (class_ is ServerClass.LEAVING and server.unaccounted)
+        for class_, server in zip(classes, snapshot.servers, strict=True)
+    )
+    spec = snapshot.spec_replicas
+    expected = spec - min(max(spec - present, 0), lowering)
+    return expected, snapshot.observed and expected >= present
 
 
 def check_victim(situation: Situation, server) -> None:
