@@ -308,7 +308,7 @@ def main() -> int:
         return 2
     programs = (
         Program("empty python", (sys.executable, "-c", "import signal; signal.pause()"), False),
-        Program("agent", (sys.executable, "-m", "agent"), True),
+        Program("agent", (sys.executable, "-S", "-m", "agent"), True),
         Program("asyncio + aiohttp", (sys.executable, "-m", "benchmarks.agent_comparison"), True),
     )
     agent = programs[1]
