@@ -2,12 +2,15 @@
 
 Pod and GameServer have the same name, but a name is used again: only the uid says whether the
 state in the object is that of this very pod. A state never leaks from an older pod onto its
-successor.
+successor, nor from a former set of this name onto the servers of the next: what that one owned goes
+with it, but a new pod may be faster than the garbage collector.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from shared.api import names
 
 if TYPE_CHECKING:
     from aggregator.pods import Pod
@@ -23,17 +26,30 @@ def owner_pod_uid(server: GameServer) -> str:
     return next(owners, "")
 
 
-def speaks_for(server: GameServer, pod_uid: str) -> bool:
-    """Tell whether the spec of `server` counts for the pod of its name with this uid."""
+def is_of_another_set(server: GameServer, set_uid: str) -> bool:
+    """Tell whether a set with another uid owns the object."""
+    owners = (
+        each.uid
+        for each in server.metadata.owner_references
+        if each.kind == names.GAMESERVERSET_KIND
+    )
+    return any(uid != set_uid for uid in owners)
+
+
+def speaks_for(server: GameServer, pod: Pod) -> bool:
+    """Tell whether the spec of `server` counts for this pod of its name."""
     owner = owner_pod_uid(server)
     if owner:
-        return owner == pod_uid
+        return owner == pod.metadata.uid
+    # An orphan says nothing of sets: its object waits with it for whoever adopts them.
+    if pod.controller_uid and is_of_another_set(server, pod.controller_uid):
+        return False
     claim = server.spec.deletion
-    return claim is None or claim.pod_uid in ("", pod_uid)
+    return claim is None or claim.pod_uid in ("", pod.metadata.uid)
 
 
 def claim_on(server: GameServer | None, pod: Pod) -> DeletionReason | None:
     """Return the reason of the claim on this very pod, None without one."""
-    if server is None or server.spec.deletion is None or not speaks_for(server, pod.metadata.uid):
+    if server is None or server.spec.deletion is None or not speaks_for(server, pod):
         return None
     return server.spec.deletion.reason

@@ -109,7 +109,7 @@ def _describe(
     if id_ is None:
         return None, None
     uid = pod.metadata.uid
-    if found is None or not speaks_for(found, uid):
+    if found is None or not speaks_for(found, pod):
         # Its GameServer is on its way: it boots, and has no opsState yet.
         return ServerView(id_, "", "", leaving=pod.terminating, pod_uid=uid), None
     ops_state = found.spec.ops_state

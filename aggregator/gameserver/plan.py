@@ -70,7 +70,7 @@ def plan(observed: Observed) -> Plan:
         if pod.terminating or observed.owner is None:
             return Plan()
         return Plan((CreateServer(objects.render_server(pod, observed.owner)),))
-    if not speaks_for(server, pod.metadata.uid):
+    if not speaks_for(server, pod):
         if server.metadata.deletion_timestamp is not None:
             return Plan()
         return Plan((DeleteServer(server.metadata.uid, server.metadata.resource_version),))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from aggregator.binding import is_of_another_set
 from aggregator.gameserverset.ids import server_name
 from aggregator.gameserverset.pod import render_pod, wants_agent
 from aggregator.gameserverset.set_writer import key_of
@@ -214,4 +215,5 @@ class Creations:
         stored = await self._client.get(GAMESERVERS, key)
         if stored is None or "deletionTimestamp" in stored["metadata"]:
             return None
-        return GameServer.model_validate(stored)
+        survivor = GameServer.model_validate(stored)
+        return None if is_of_another_set(survivor, observed.owner.metadata.uid) else survivor

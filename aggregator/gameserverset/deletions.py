@@ -112,7 +112,7 @@ class Deletions:
         owner = key_of(observed.owner)
         for server in scale.releases:
             key = _server_key(owner, server)
-            found = _game_server(observed, key.name, server)
+            found = _game_server(observed, key.name)
             if found is None:
                 continue
             self._unshown.note(owner, GAMESERVERS, key)
@@ -125,7 +125,7 @@ class Deletions:
         async def run() -> None:
             owner = key_of(observed.owner)
             key = _server_key(owner, chosen.server)
-            found = _game_server(observed, key.name, chosen.server)
+            found = _game_server(observed, key.name)
             if found is None:
                 # Its event brings the set back here.
                 raise Conflict("ServerUnknown", f"{key.name} has no GameServer yet")
@@ -159,7 +159,7 @@ def _server_key(owner: ObjectKey, server: Server) -> ObjectKey:
     return ObjectKey(owner.namespace, server_name(owner.name, server.id))
 
 
-def _game_server(observed: Observed, name: str, server: Server) -> GameServer | None:
+def _game_server(observed: Observed, name: str) -> GameServer | None:
     """Return the GameServer that speaks for this very pod; state never leaks to a successor."""
     entry = observed.present.entries.get(name)
-    return entry.found if entry is not None and entry.speaks_for(server.pod_uid) else None
+    return entry.own if entry is not None else None

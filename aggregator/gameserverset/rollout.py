@@ -117,7 +117,7 @@ class Rollout:
             AppError: the API server could not be asked.
         """
         stored = await self._client.get(GAMESERVERS, key)
-        if stored is None or not entry.speaks_for(server.pod_uid):
+        if stored is None or entry.own is None:
             return
         state = stored["spec"].get("opsState", names.OPS_STATE_NONE)
         if state != server.written_ops_state or "deletion" in stored["spec"]:

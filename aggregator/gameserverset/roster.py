@@ -29,9 +29,10 @@ class Entry(NamedTuple):
     found: GameServer | None
     description: Description
 
-    def speaks_for(self, pod_uid: str) -> bool:
-        """Tell whether the GameServer is there and its state is that of the pod with this uid."""
-        return self.found is not None and speaks_for(self.found, pod_uid)
+    @property
+    def own(self) -> GameServer | None:
+        """The GameServer, if its state is that of this very pod."""
+        return self.found if self.found is not None and speaks_for(self.found, self.pod) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def describe(
         now: for minReadySeconds.
     """
     uid = pod.metadata.uid
-    server = found if found is not None and speaks_for(found, uid) else None
+    server = found if found is not None and speaks_for(found, pod) else None
     update = parse_update(pod)
     available_at = _available_at(owner, pod) if update is None else None
     return Description(

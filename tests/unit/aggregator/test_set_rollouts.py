@@ -343,6 +343,26 @@ async def test_what_a_former_set_left_is_waited_for(clock):
     assert status(world).get("collisionCount") is None
 
 
+async def test_the_state_of_a_former_sets_server_is_not_that_of_the_next(clock):
+    kept = template() | {"reclaimPolicy": "Delete"}
+    world = await standing(clock, replicas=2, template=kept)
+    game = [{"name": "game", "image": "game:9"}]
+    world.edit_server("minecraft-1", opsState="Maintaining", containers=game)
+    stored = world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]
+    world.cluster.version += 1
+    stored["metadata"] |= {"uid": "later", "resourceVersion": str(world.cluster.version)}
+    # The garbage collector has taken everything but the GameServers.
+    for resource in (PODS, CONTROLLERREVISIONS, SERVICES, NETWORKPOLICIES):
+        for key in world.cluster.all(resource):
+            del world.cluster.objects[resource.plural, key]
+    world.restart()
+    await world.settle()
+    assert (stored["spec"]["replicas"], images(world)) == (2, {"0": "game:1", "1": "game:1"})
+    for each in world.cluster.all(GAMESERVERS).values():
+        assert each["spec"]["opsState"] == "None"
+        assert [owner["uid"] for owner in each["metadata"]["ownerReferences"]] == ["later"]
+
+
 async def test_a_revision_of_that_name_that_keeps_something_else_is_a_collision(clock):
     world = await standing(clock)
     before = status(world)["updateRevision"]

@@ -6,7 +6,7 @@ from aggregator.binding import claim_on, owner_pod_uid, speaks_for
 from aggregator.gameserver.state import current_state, desired_state
 from aggregator.pod_update import PodUpdate, render_update
 from shared.api import names
-from tests.support.builders import NOW, game_server, game_server_set, pod
+from tests.support.builders import NOW, SET_UID, game_server, game_server_set, pod
 
 PHASES = {
     "": "Creating",
@@ -103,7 +103,19 @@ def test_an_update_shows_while_the_pod_lives(phase, terminating, state):
     ],
 )
 def test_a_server_speaks_for_one_pod(server, speaks, claimed):
-    assert (speaks_for(server, "pod-0"), claim_on(server, pod())) == (speaks, claimed)
+    assert (speaks_for(server, pod()), claim_on(server, pod())) == (speaks, claimed)
+
+
+@pytest.mark.parametrize(
+    ("set_uid", "speaks"),
+    [
+        pytest.param(SET_UID, True, id="the same set"),
+        pytest.param("later", False, id="the next set of this name"),
+        pytest.param("", True, id="an orphan"),
+    ],
+)
+def test_the_server_of_a_former_set_speaks_for_no_pod_of_the_next(set_uid, speaks):
+    assert speaks_for(game_server(pod_uid=None), pod(owner_uid=set_uid)) is speaks
 
 
 def test_no_server_has_no_claim_and_the_set_is_no_pod():
