@@ -15,7 +15,7 @@ from aggregator.gameserverset.ids import server_name
 from aggregator.gameserverset.pod import render_pod, wants_agent
 from aggregator.gameserverset.set_writer import key_of
 from aggregator.kube.batch import run_slow_start
-from aggregator.kube.errors import AlreadyExists, Conflict, NotFound
+from aggregator.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from aggregator.kube.resources import (
     GAMESERVERS,
     GAMESERVERSETS,
@@ -152,9 +152,12 @@ class Creations:
         failures = await run_slow_start(jobs, MAX_CREATIONS)
         refused = [each for each in failures if isinstance(each, TerminalError | InvalidInput)]
         self._settle(key, f"cannot create pods: {refused[0].message}" if refused else "")
-        if refused:
+        # An admission webhook that is down answers 500: nothing for good, yet worth an event.
+        told: list[AppError] = [*refused]
+        told += [each for each in failures if isinstance(each, Unavailable)]
+        if told:
             reference = ObjectReference(GAMESERVERSETS, key, owner.metadata.uid)
-            message = self._refusals[key].message
+            message = f"cannot create pods: {told[0].message}"
             self._events.record(reference, "Warning", names.REASON_FAILED_CREATE, message)
         return [each for each in failures if each not in refused]
 
@@ -185,7 +188,12 @@ class Creations:
                 self._expectations.observed_creation(key, name)
                 await self._look_at(observed, id_, name)
             except AppError as error:
-                self._expectations.observed_creation(key, name)
+                if isinstance(error, Unavailable) and error.outcome_unknown:
+                    # It may be there, unseen: the next run asks before it decides anything.
+                    long_ago = monotonic_seconds() - UNSHOWN_SECONDS
+                    self._expectations.expect_creation(key, name, long_ago)
+                else:
+                    self._expectations.observed_creation(key, name)
                 if isinstance(error, NotFound):
                     # The namespace is going: the set goes with it.
                     raise Conflict(error.reason, error.message) from error

@@ -99,6 +99,8 @@ class Streams:
         )
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         if not client.can_prepare(request).ok or not any(p in offered for p in CLIENT_PROTOCOLS):
+            # kubectl tries its former protocol when the first one fails, and shows this answer.
+            _check_running(pod, _container(pod, request))
             raise errors.bad_request(f"exec needs a WebSocket with subprotocol {PROTOCOL}")
         query = [("command", word) for word in request.query.getall("command")]
         query += [(name, request.query[name]) for name in _EXEC_OPTIONS if name in request.query]
@@ -182,6 +184,17 @@ def _container(pod: Object, request: web.Request) -> str:
     if container not in known:
         raise errors.bad_request(f"container {container} is not valid for pod {name}")
     return container
+
+
+def _check_running(pod: Object, container: str) -> None:
+    statuses = [
+        each
+        for kind in ("containerStatuses", "initContainerStatuses")
+        for each in dig(pod, "status", kind) or []
+    ]
+    if not any(each["name"] == container and "running" in each["state"] for each in statuses):
+        name = pod["metadata"]["name"]
+        raise errors.bad_request(f"container {container} in pod {name} is not running")
 
 
 async def _forward_body(

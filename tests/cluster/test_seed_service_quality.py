@@ -79,7 +79,7 @@ def test_the_transcript_of_the_seed_can_be_typed(local: Local) -> None:
 
 
 def test_ps_in_a_pod_shows_only_the_pod_and_no_path_of_ours(local: Local) -> None:
-    wait_for(lambda: len(local.servers()), 3)
+    wait_for(lambda: local.servers().get("minecraft-2", ())[:1], ("Ready",))
     listed = local.must("exec", "minecraft-2", "--", "ps", "-e", "-o", "args=").splitlines()
     ours = sorted(line for line in listed if line.startswith(("pause", "gamekeeper")))
     # A script that another test has started again by hand was typed without the path of bash.
@@ -100,7 +100,7 @@ def test_the_set_prints_the_columns_of_the_seed(local: Local) -> None:
 
 
 def test_an_action_is_told_as_an_event_of_the_server(local: Local) -> None:
-    wait_for(lambda: len(local.servers()), 3)
+    wait_for(lambda: local.servers().get("minecraft-2", ())[:1], ("Ready",))
     type_into(local, "minecraft-2", f"kill -9 {pid_of(local, 'minecraft-2', './gate.sh')}")
     gate = ("Ready", "GateMaintaining", "0", "0")
     wait_for(lambda: local.servers().get("minecraft-2"), gate)

@@ -57,8 +57,10 @@ class FakeKubelet:
         await response.write(b"last\n")
         return response
 
-    async def execute(self, request: web.Request) -> web.WebSocketResponse:
+    async def execute(self, request: web.Request) -> web.StreamResponse:
         self._remember(request)
+        if request.query["command"] == "fail":
+            return web.Response(status=400, text="container not found")
         socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io",))
         await socket.prepare(request)
         command = request.query.getall("command")
@@ -221,6 +223,11 @@ async def test_exec_passes_the_exit_code(apiserver: RunningApiServer, kubelet: F
             ("exec", "absent", "--", "true"),
             'Error from server (NotFound): pods "absent" not found\n',
             id="unknown-pod",
+        ),
+        pytest.param(
+            ("exec", "game", "--", "fail"),
+            "error: unable to upgrade connection: container main in pod game is not running\n",
+            id="container-not-running",
         ),
     ],
 )
