@@ -25,19 +25,19 @@ class ServiceQualityAction(ApiModel):
     result: Annotated[str, Field(max_length=1024)] = ""
     """Result that this action is for; empty matches any."""
     ops_state: Annotated[str | None, Field(max_length=_MAX_TEMPLATE)] = None
-    """opsState to set."""
+    """opsState to set; a template such as "{{.Result}}" may say it."""
     update_priority: _TemplatedPriority | None = None
-    """updatePriority to set."""
+    """updatePriority to set: an integer, or a template such as "{{.Result}}"."""
     deletion_priority: _TemplatedPriority | None = None
-    """deletionPriority to set."""
+    """deletionPriority to set: an integer, or a template such as "{{.Result}}"."""
     network_disabled: bool | None = None
     """networkDisabled to set."""
     containers: Annotated[tuple[GameServerContainer, ...], Field(max_length=32)] = ()
     """Images and resources to set for this server's containers."""
     labels: StringMap = Field(default_factory=dict)
-    """Labels to set."""
+    """Labels to set; values may be templates."""
     annotations: StringMap = Field(default_factory=dict)
-    """Annotations to set."""
+    """Annotations to set; values may be templates."""
 
 
 class ServiceQuality(Probe):
