@@ -10,7 +10,7 @@ Where to find what (decisions are pure; what writes is not):
 - The template: revision and history keep it, update says who gets it and how, inplace what a
   running pod can change, overrides what is one server's own. rollout writes.
 - Whose is it: namesakes and adoption for pods, heritage for all else that carries a name of ours.
-- A pod from a template: pod; agent_container, security_profile and quality_of_service add the agent.
+- A pod from its template: pod; agent_container, security_profile, quality_of_service: the agent.
 - What goes with a set: companions and surroundings (Service, policy, budget), volumes and
   volume_claims, trust (the CA bundle).
 - What is told: conditions and status.
