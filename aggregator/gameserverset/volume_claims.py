@@ -34,7 +34,7 @@ class VolumeClaims:
         """Make the claims of a server that is about to be created.
 
         Raises:
-            TransientError: a claim of its former pod is still going; no pod may bind that one.
+            TransientError: a claim of its former pod or set is still going; no pod may bind it.
         """
         for body in volumes.render_claims(owner, id_):
             key = ObjectKey(owner.metadata.namespace, body["metadata"]["name"])
@@ -42,8 +42,8 @@ class VolumeClaims:
                 await self._client.create(PERSISTENTVOLUMECLAIMS, key.namespace, body)
             except AlreadyExists as error:
                 stored = await self._client.get(PERSISTENTVOLUMECLAIMS, key)
-                if stored is None or volumes.is_going(stored):
-                    message = f"the volume claim {key.name} of the former pod is still going"
+                if stored is None or volumes.is_going(stored, owner):
+                    message = f"the volume claim {key.name} of the former server is still going"
                     raise TransientError("VolumeClaimGoing", message, 1.0) from error
 
     async def release(self, owner: GameServerSet, pod: ObjectKey, pod_uid: str) -> None:
@@ -70,6 +70,9 @@ class VolumeClaims:
         found = await self._client.list(PERSISTENTVOLUMECLAIMS, owner.metadata.namespace, selector)
         for item in found.items:
             stored = json.loads(item)
+            if volumes.is_of_another_set(stored, owner):
+                # A former set took it along; to keep it now would be a race with the collector.
+                continue
             present = stored["metadata"].get("ownerReferences") or []
             await self._write_owners(stored, volumes.owners_for_set(owner, present))
         self._synced[key_of(owner)] = wanted

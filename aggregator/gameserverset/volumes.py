@@ -97,11 +97,19 @@ def owners_for_pod(pod_name: str, pod_uid: str, present: list[Json]) -> list[Jso
     return [*others, {"apiVersion": "v1", "kind": "Pod", "name": pod_name, "uid": pod_uid}]
 
 
-def is_going(claim: Json) -> bool:
-    """Tell whether a claim is being deleted, or will be with its former pod."""
+def is_going(claim: Json, owner: GameServerSet) -> bool:
+    """Tell whether a claim is being deleted, or will be with its former pod or a former set."""
     metadata = claim["metadata"]
-    owners = metadata.get("ownerReferences") or ()
-    return "deletionTimestamp" in metadata or any(each["kind"] == "Pod" for each in owners)
+    pods = any(each["kind"] == "Pod" for each in metadata.get("ownerReferences") or ())
+    return "deletionTimestamp" in metadata or pods or is_of_another_set(claim, owner)
+
+
+def is_of_another_set(claim: Json, owner: GameServerSet) -> bool:
+    """Tell whether a claim goes with a set of another uid: one of this name that is gone."""
+    return any(
+        each["kind"] == names.GAMESERVERSET_KIND and each["uid"] != owner.metadata.uid
+        for each in claim["metadata"].get("ownerReferences") or ()
+    )
 
 
 def _policy(owner: GameServerSet, when: str) -> str:

@@ -449,6 +449,29 @@ async def test_volume_claims_are_made_before_pods_and_outlive_them(clock):
     }
 
 
+async def test_no_server_gets_a_volume_claim_that_goes_with_a_former_set(clock):
+    delete = {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete"}}
+    world = await standing(clock, replicas=1, template=template() | VOLUMES, **delete)
+    stored = world.cluster.objects[GAMESERVERSETS.plural, SET_KEY]
+    world.cluster.version += 1
+    stored["metadata"] |= {"uid": "later", "resourceVersion": str(world.cluster.version)}
+    # The garbage collector has taken everything but the volume claim.
+    for resource in (PODS, GAMESERVERS, CONTROLLERREVISIONS, SERVICES, NETWORKPOLICIES):
+        for key in world.cluster.all(resource):
+            del world.cluster.objects[resource.plural, key]
+    world.restart()
+    for _ in range(3):
+        await world.step()
+    ((key, claim),) = world.cluster.all(PERSISTENTVOLUMECLAIMS).items()
+    owners = [each["uid"] for each in claim["metadata"]["ownerReferences"]]
+    assert (owners, world.cluster.created) == ([SET_UID], [])
+    del world.cluster.objects[PERSISTENTVOLUMECLAIMS.plural, key]
+    await world.settle()
+    (claim,) = world.cluster.all(PERSISTENTVOLUMECLAIMS).values()
+    owners = [each["uid"] for each in claim["metadata"]["ownerReferences"]]
+    assert (owners, world.cluster.created) == (["later"], ["minecraft-0"])
+
+
 async def test_volume_claims_go_with_servers_that_are_scaled_down_and_are_waited_for(clock):
     policy = {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}
     world = await standing(clock, replicas=2, template=template() | VOLUMES, **policy)

@@ -224,11 +224,12 @@ def test_a_claim_can_go_with_a_pod():
         ({}, False),
         ({"ownerReferences": [REFERENCE]}, False),
         ({"ownerReferences": [REFERENCE, POD]}, True),
+        ({"ownerReferences": [REFERENCE | {"uid": "former"}]}, True),
         ({"deletionTimestamp": "2026-01-02T03:04:05Z"}, True),
     ],
 )
 def test_a_claim_that_goes_is_bound_by_no_new_pod(fields, going):
-    assert volumes.is_going({"metadata": fields}) is going
+    assert volumes.is_going({"metadata": fields}, SET) is going
 
 
 FORMER = MINE | {"uid": "former"}
