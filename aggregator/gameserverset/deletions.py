@@ -14,7 +14,7 @@ from aggregator.gameserverset.ids import server_name
 from aggregator.gameserverset.set_writer import key_of
 from aggregator.kube.batch import run_batch
 from aggregator.kube.errors import Conflict
-from aggregator.kube.resources import GAMESERVERS, ObjectKey, ObjectReference
+from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey, ObjectReference
 from shared.api import names
 from shared.clock import monotonic_seconds
 from shared.errors import AppError
@@ -102,6 +102,8 @@ class Deletions:
         try:
             existed = await delete_claimed(self._client, key, pod_uid)
         except AppError:
+            # It may be done all the same: the next run compares the cache with the API server.
+            self._unshown.note(owner, PODS, key)
             self._expectations.observed_deletion(owner, pod_uid)
             raise
         if not existed:

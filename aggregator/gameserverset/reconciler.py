@@ -84,7 +84,8 @@ class GameServerSetReconciler:
         if not self._expectations.satisfied(key, monotonic_seconds()):
             # The event that shows our own writes adds the key again, if there will be one.
             await self._applier.creations.forget_vanished(key)
-            return Result(UNSHOWN_SECONDS)
+            settled = self._expectations.satisfied(key, monotonic_seconds())
+            return Result(0.0 if settled else UNSHOWN_SECONDS)
         if self._applier.sets.is_stale(owner):
             return Result()
         memory = self._memories.setdefault(key, _Memory())

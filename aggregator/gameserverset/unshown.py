@@ -1,9 +1,10 @@
-"""Our own patches that the caches may not show yet. Not pure.
+"""Our own writes that the caches may not show yet. Not pure.
 
-A claim whose answer was lost may be written; a pod that was just patched still looks outdated. Who
-decides without them takes a second victim as soon as another server looks better. So an object is
-noted before the first request, and looked up in the API server before the next decision: a crash of
-the run must leave the note behind, and an answer that came is no proof that the cache has it.
+A claim whose answer was lost may be written, and a pod gone; a pod that was just patched still
+looks outdated. Who decides without them takes a second victim as soon as another server looks
+better. So an object is noted before the first request, and looked up in the API server before the
+next decision: a crash of the run must leave the note behind, and an answer that came is no proof
+that the cache has it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class UnshownWrites:
             if cached is not None:
                 stored = await self._client.get(resource, key)
                 version = cached.metadata.resource_version
-                if stored is not None and version != stored["metadata"]["resourceVersion"]:
+                if stored is None or version != stored["metadata"]["resourceVersion"]:
                     return False
             noted.discard((resource, key))
         return True

@@ -65,6 +65,10 @@ class Referee:
         Raises:
             Violation: it should not have happened.
         """
+        if request.resource == GAMESERVERS and request.after is not None and request.error is None:
+            # Also where the same claim was there already, from somebody who is dead by now.
+            claim = request.after["spec"].get("deletion") or {}
+            self._claimed_by[request.run] |= {claim.get("podUid", "")} & set(self._claims)
         if not request.happened:
             return
         match request.verb, request.resource, request.subresource:
@@ -90,12 +94,12 @@ class Referee:
         if new is None:
             self._judge_release(request, old)
             return
+        _require(old is None, request, "a claim is final")
         self.verdicts["claim"] += 1
         uid, reason = new["podUid"], new["reason"]
-        if old is not None and old["podUid"] == uid:
-            _require(old["reason"] == reason, request, f"a claim is final: {old['reason']}")
         game = self._seen(request, uid)
         _require(game is not None, request, "it was not seen")
+        _require(not game.claimed, request, f"it is claimed: {game.claimed}")
         _require(game.ops_state == before["spec"]["opsState"], request, "it changed its mind")
         owner = rules.the_set(request.run.seen)
         assert owner is not None

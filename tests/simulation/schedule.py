@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.simulation.network import Request
 
-STEPS = 400
+STEPS = 450
 # A watch may lag, but not for ever: own writes that are never shown are given up after 300 s.
 _MOST_LAG_SECONDS = 120.0
 # Half of the schedules begin with a set that is complete.
@@ -78,6 +78,8 @@ class Schedule:
         self.kubelet = Kubelet(self.random, self.server)
         self.processes: list[Process] = []
         self._born = 0
+        # Whether a task has something to go on with.
+        self._stirred = False
         self._shown_at = self.clock.seconds
         # How often each comes, where it can come at all.
         self._actions: tuple[tuple[float, Callable[[], None], Callable[[], Any]], ...] = (
@@ -111,7 +113,9 @@ class Schedule:
                 self.clock.seconds += 1.0
             for _ in range(STEPS):
                 self._act()
-                await _turns()
+                if self._stirred:
+                    self._stirred = False
+                    await _turns()
             await self._calm_down()
             for process in self.processes:
                 process.kill()
@@ -146,6 +150,7 @@ class Schedule:
         if ready:
             # Sets last in this order: they are what it is about.
             what = ready[-1] if self.random.random() < _SETS_FIRST else self.random.choice(ready)
+            self._stirred = True
             self._tell(f"{process.start(what, self._group)} reconciles {what[0]} {what[1]}")
 
     def _arrive(self) -> None:
@@ -162,6 +167,7 @@ class Schedule:
             self._tell("its answer is lost")
             request.error = Unavailable("ServerTimeout", "no answer", outcome_unknown=True)
         if self.random.random() < _ANSWERED_AT_ONCE:
+            self._stirred = True
             self.network.deliver(request)
 
     def _let_arrive(self, request: Request) -> None:
@@ -183,6 +189,7 @@ class Schedule:
         self.network.refuse(request, error)
 
     def _deliver(self) -> None:
+        self._stirred = True
         self.network.deliver(self.random.choice(self.network.answered))
 
     def _watch(self) -> None:
@@ -222,6 +229,7 @@ class Schedule:
     def _end(self, process: Process) -> None:
         self._tell(f"{process.name} dies")
         process.kill()
+        self._stirred = True
         self.processes.remove(process)
         # What it has sent may still arrive, or be lost.
         for request in list(self.network.sent):

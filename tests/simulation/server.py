@@ -2,19 +2,21 @@
 
 Versions, preconditions, patches, subresources, generations, graceful deletion, quotas and garbage
 collection are those of the real local server. Schemas are left out, because they would cost most
-of a schedule's time and are tested elsewhere; the one rule that decisions lean on, that opsState
-does not change while a server is claimed, is kept by whoever edits it.
+of a schedule's time and are tested elsewhere, but for the rules that decisions lean on: while a
+server is claimed its opsState stays, and the claim itself is final (shared/crd_rules.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
 from localcluster.apiserver.builtin import builtin_resources
 from localcluster.apiserver.controllers import Controllers
 from localcluster.apiserver.deletion import DeleteOptions
+from localcluster.apiserver.errors import Cause, invalid_value
 from localcluster.apiserver.garbage import GarbageCollector
 from localcluster.apiserver.objects import fresh
 from localcluster.apiserver.quota import QuotaController
@@ -54,10 +56,25 @@ def _no_fields(_obj: Object) -> list[str]:
     return []
 
 
+def _claim_causes(new: Object, old: Object | None) -> list[Cause]:
+    """Return what the rules of the GameServer's definition have against a change."""
+    claim = None if old is None else old["spec"].get("deletion")
+    if old is None or claim is None:
+        return []
+    causes = []
+    if new["spec"].get("opsState") != old["spec"].get("opsState"):
+        causes.append(invalid_value("spec.opsState", "", "the server is being deleted"))
+    kept = new["spec"].get("deletion")
+    if kept != claim and (kept is not None or claim["reason"] != "ScaleDown"):
+        causes.append(invalid_value("spec.deletion", "", "the server is being deleted"))
+    return causes
+
+
 def _no_causes(_new: Object, _old: Object | None) -> list[Any]:
     return []
 
 
+@cache
 def _resources() -> tuple[Resource, ...]:
     builtin = [
         replace(
@@ -77,6 +94,7 @@ def _resources() -> tuple[Resource, ...]:
             subresources=("status",),
             custom=True,
             has_generation=True,
+            validate=_claim_causes if each == GAMESERVERS else _no_causes,
         )
         for each in (GAMESERVERS, GAMESERVERSETS)
     ]
