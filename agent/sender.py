@@ -32,6 +32,7 @@ REQUEST_TIMEOUT_SECONDS = 10.0
 _MAX_MESSAGE_CHARACTERS = 256
 # The largest whole number that is exact in every JSON implementation; no aggregator accepts more.
 _MAX_EPOCH = 2**53 - 1
+_UNEXPLAINED = "without a reason in JSON, so it may come from a proxy on the way"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,17 @@ def _accepted_epoch(body: bytes) -> int:
 
 
 def _rejection(response: Response) -> str:
+    """Return status, reason and message in one line, whatever the body is."""
     fields = _decode_object(response.body)
-    reason, message = fields.get("reason", ""), fields.get("message", "")
-    return f"HTTP {response.status} {reason}: {message}"[:_MAX_MESSAGE_CHARACTERS]
+    reason, message = _one_line(fields.get("reason")), _one_line(fields.get("message"))
+    if not (reason or message):
+        message = _UNEXPLAINED
+    said = f"HTTP {response.status}" + (f" {reason}" if reason else "")
+    return (f"{said}: {message}" if message else said)[:_MAX_MESSAGE_CHARACTERS]
+
+
+def _one_line(value: object) -> str:
+    """Return a text without control characters and line breaks; what is no text is none."""
+    if not isinstance(value, str):
+        return ""
+    return " ".join("".join(c if c.isprintable() else " " for c in value).split())

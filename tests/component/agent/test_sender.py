@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ from tests.support.report_server import write_certificate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+UNEXPLAINED = "without a reason in JSON, so it may come from a proxy on the way"
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(40)]
 
@@ -107,8 +109,10 @@ def answering(*answers: bytes) -> Callable[[RawServer, socket.socket], None]:
             "HTTP 401 Unauthorized: expired",
             id="401",
         ),
-        pytest.param(http(403, b"no"), Failed(), "HTTP 403 : ", id="403 of somebody in between"),
-        pytest.param(http(404, b""), Failed(), "HTTP 404 : ", id="404"),
+        pytest.param(
+            http(403, b"no"), Failed(), f"HTTP 403: {UNEXPLAINED}", id="403 of somebody in between"
+        ),
+        pytest.param(http(404, b""), Failed(), f"HTTP 404: {UNEXPLAINED}", id="404"),
         pytest.param(
             http(409, {"reason": "Stale", "message": "older", "epoch": 7}),
             Superseded(7),
@@ -121,7 +125,9 @@ def answering(*answers: bytes) -> Callable[[RawServer, socket.socket], None]:
             "HTTP 409 Stale: older",
             id="409 with an epoch that nobody could accept",
         ),
-        pytest.param(http(409, b"[]"), Superseded(0), "HTTP 409 : ", id="409 without an epoch"),
+        pytest.param(
+            http(409, b"[]"), Superseded(0), f"HTTP 409: {UNEXPLAINED}", id="409 without an epoch"
+        ),
         pytest.param(
             http(413, {"reason": "TooLarge", "message": "64 KiB"}),
             Refused(),
@@ -129,7 +135,10 @@ def answering(*answers: bytes) -> Callable[[RawServer, socket.socket], None]:
             id="413",
         ),
         pytest.param(
-            http(429, {}, "Retry-After: 7"), Failed(7.0), "HTTP 429 : ", id="429 with seconds"
+            http(429, {}, "Retry-After: 7"),
+            Failed(7.0),
+            f"HTTP 429: {UNEXPLAINED}",
+            id="429 with seconds",
         ),
         pytest.param(
             http(
@@ -139,27 +148,35 @@ def answering(*answers: bytes) -> Callable[[RawServer, socket.socket], None]:
                 "Retry-After: Wed, 21 Oct 2026 07:28:30 GMT",
             ),
             Failed(30.0),
-            "HTTP 503 : ",
+            f"HTTP 503: {UNEXPLAINED}",
             id="503 with a date",
         ),
         pytest.param(
-            http(503, {}, "Retry-After: soon"), Failed(), "HTTP 503 : ", id="503 with nonsense"
+            http(503, {}, "Retry-After: soon"),
+            Failed(),
+            f"HTTP 503: {UNEXPLAINED}",
+            id="503 with nonsense",
         ),
         pytest.param(
             http(503, {}, f"Retry-After: {'9' * 5000}"),
             Failed(float("inf")),
-            "HTTP 503 : ",
+            f"HTTP 503: {UNEXPLAINED}",
             id="503 with a number beyond all bounds",
         ),
-        pytest.param(http(502, b"<html>"), Failed(), "HTTP 502 : ", id="a proxy's page"),
+        pytest.param(
+            http(502, b"<html>"), Failed(), f"HTTP 502: {UNEXPLAINED}", id="a proxy's page"
+        ),
         pytest.param(
             http(307, b"", "Location: http://127.0.0.1:1/"),
             Failed(),
-            "HTTP 307 : ",
+            f"HTTP 307: {UNEXPLAINED}",
             id="a redirect is not followed",
         ),
         pytest.param(
-            b"HTTP/1.1 204 Nothing\r\n\r\n", Failed(), "HTTP 204 : ", id="an answer without a body"
+            b"HTTP/1.1 204 Nothing\r\n\r\n",
+            Failed(),
+            f"HTTP 204: {UNEXPLAINED}",
+            id="an answer without a body",
         ),
         pytest.param(
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\n" + OK,
@@ -356,7 +373,8 @@ def test_bytes_that_nobody_asked_for_are_not_taken_for_the_next_answer(token: Pa
                 channel.sendall(farewell)
                 channel.shutdown(socket.SHUT_WR)
                 sent.set()
-                channel.recv(1)
+                with suppress(ConnectionResetError):  # the farewell may still lie there unread
+                    channel.recv(1)
                 return
 
     with (

@@ -30,6 +30,7 @@ def response(status: int, body: Any = None, **headers: str) -> Response:
 
 
 REASON = {"reason": "R", "message": "m"}
+UNEXPLAINED = "without a reason in JSON, so it may come from a proxy on the way"
 
 
 @pytest.mark.parametrize(
@@ -54,8 +55,29 @@ REASON = {"reason": "R", "message": "m"}
             "HTTP 429 R: m",
             id="429 with a date",
         ),
-        pytest.param(response(500, b"<html>"), Failed(), "HTTP 500 : ", id="no JSON"),
-        pytest.param(response(302, [1]), Failed(), "HTTP 302 : ", id="no redirects"),
+        pytest.param(response(500, b"<html>"), Failed(), f"HTTP 500: {UNEXPLAINED}", id="no JSON"),
+        pytest.param(response(502, b""), Failed(), f"HTTP 502: {UNEXPLAINED}", id="no body"),
+        pytest.param(response(302, [1]), Failed(), f"HTTP 302: {UNEXPLAINED}", id="no redirects"),
+        pytest.param(
+            response(500, {"reason": 7, "message": {}}),
+            Failed(),
+            f"HTTP 500: {UNEXPLAINED}",
+            id="reason and message are no text",
+        ),
+        pytest.param(response(500, {"reason": "R"}), Failed(), "HTTP 500 R", id="no message"),
+        pytest.param(response(500, {"message": "m"}), Failed(), "HTTP 500: m", id="no reason"),
+        pytest.param(
+            response(500, {"reason": " R\n", "message": "one\r\n\ttwo\x1b[31m\u2028three "}),
+            Failed(),
+            "HTTP 500 R: one two [31m three",
+            id="control characters and several lines",
+        ),
+        pytest.param(
+            response(500, {"message": "m" * 300}),
+            Failed(),
+            f"HTTP 500: {'m' * 246}",
+            id="too long",
+        ),
     ],
 )
 def test_an_answer_becomes_an_event(answer: Response, event: Event, error: str) -> None:
