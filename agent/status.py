@@ -7,6 +7,7 @@ not take the game's pod out of its Services.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 _MAX_REQUEST_BYTES = 8 * 1024
 _CONNECTION_SECONDS = 5.0
 _MAX_CONNECTIONS = 16
+# What accept(2) fails with while the caller stays in the queue: the listener remains readable.
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE_SECONDS = 1.0
 _PHRASES = {
     200: "OK",
     400: "Bad Request",
@@ -73,25 +77,36 @@ class StatusServer:
         self._pages = pages
         self._connections: set[_Connection] = set()
         self._listeners: list[socket.socket] = []
+        self._accept_at: float | None = None
+        self._is_short = False
         if port:
             for address in _addresses(pod_ip):
                 self._listen(address, port)
 
     def deadline(self) -> float | None:
-        """Return when the oldest connection runs out of time; None while there is none."""
-        return min((connection.deadline for connection in self._connections), default=None)
+        """Return when `step` has something to do, on the monotonic clock; None for never."""
+        times = [connection.deadline for connection in self._connections]
+        if self._accept_at is not None:
+            times.append(self._accept_at)
+        return min(times, default=None)
 
     def step(self, now: float) -> None:
-        """Close the connections that had their time."""
+        """Close the connections that had their time; accept again after a pause."""
         for connection in [item for item in self._connections if item.deadline <= now]:
             self._close(connection)
+        if self._accept_at is not None and self._accept_at <= now:
+            self._accept_at = None
+            for listener in self._listeners:
+                self._await_callers(listener)
 
     def close(self) -> None:
         """Stop listening and close every connection."""
         for connection in list(self._connections):
             self._close(connection)
+        if self._accept_at is None:
+            self._ignore_callers()
+        self._accept_at = None
         for listener in self._listeners:
-            self._selector.unregister(listener)
             listener.close()
         self._listeners = []
 
@@ -104,14 +119,24 @@ class StatusServer:
             log.warning("status server cannot listen", extra=found)
             return
         listener.setblocking(False)
-        self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
+        self._await_callers(listener)
         self._listeners.append(listener)
+
+    def _await_callers(self, listener: socket.socket) -> None:
+        self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
+
+    def _ignore_callers(self) -> None:
+        for listener in self._listeners:
+            self._selector.unregister(listener)
 
     def _accept(self, listener: socket.socket) -> None:
         try:
             channel, peer = listener.accept()
-        except OSError:
-            return  # the caller has gone again
+        except OSError as error:
+            if error.errno in _SHORTAGES:
+                self._pause(error)
+            return  # any other: the caller has gone again
+        self._is_short = False
         if len(self._connections) >= _MAX_CONNECTIONS:
             channel.close()
             return
@@ -119,6 +144,15 @@ class StatusServer:
         connection = _Connection(channel, is_loopback=is_loopback(peer[0]))
         self._connections.add(connection)
         self._selector.register(channel, selectors.EVENT_READ, lambda: self._read(connection))
+
+    def _pause(self, shortage: OSError) -> None:
+        """Let callers wait for a moment: the loop would spin on a listener it cannot serve."""
+        self._ignore_callers()
+        self._accept_at = monotonic_seconds() + _PAUSE_SECONDS
+        if not self._is_short:
+            lack = data(error=os.strerror(shortage.errno or 0), retry_in_seconds=_PAUSE_SECONDS)
+            log.warning("status server cannot accept", extra=lack)
+        self._is_short = True
 
     def _read(self, connection: _Connection) -> None:
         try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import selectors
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -162,6 +164,70 @@ def test_many_silent_callers_do_not_lock_others_out_for_ever(running: Running) -
     for caller in callers:
         caller.close()
     assert running.ask(b"GET /healthz HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("lack", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_without_descriptors_it_stops_accepting_for_a_moment_instead_of_spinning(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lack: int
+) -> None:
+    attempts: list[int] = []
+
+    def refuse(_listener: socket.socket) -> NoReturn:
+        attempts.append(lack)
+        raise OSError(lack, os.strerror(lack))
+
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as caller:
+        with monkeypatch.context() as shortage:
+            shortage.setattr(socket.socket, "accept", refuse)
+            running.turn(5)
+            for _ in range(100):
+                assert running.selector.select(0) == []  # the caller waits, and wakes nobody
+            resume_at = running.server.deadline()
+            assert resume_at is not None
+            assert 0 < resume_at - monotonic_seconds() <= 1
+            running.server.step(resume_at)
+            running.turn(5)
+        assert len(attempts) == 2
+        # One line for a shortage, however long it lasts.
+        warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+        assert warnings == ["status server cannot accept"]
+        again_at = running.server.deadline()
+        assert again_at is not None
+        running.server.step(again_at)
+        caller.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert running.read(caller).startswith(b"HTTP/1.1 200 OK")
+    assert running.server.deadline() is None
+
+
+def test_it_can_be_closed_while_it_does_not_accept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_listener: socket.socket) -> NoReturn:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(socket.socket, "accept", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with selectors.DefaultSelector() as selector:
+        server = StatusServer(selector, "127.0.0.1", port, PAGES)
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            for key, _ in selector.select(5):
+                key.data()
+            server.close()
+        assert (server.deadline(), dict(selector.get_map())) == (None, {})
+
+
+def test_a_caller_that_has_gone_again_does_not_stop_it_accepting(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_listener: socket.socket) -> NoReturn:
+        raise OSError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
+
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as caller:
+        with monkeypatch.context() as abort:
+            abort.setattr(socket.socket, "accept", gone)
+            running.turn(5)
+        assert running.server.deadline() is None
+        caller.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert running.read(caller).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_taken_port_leaves_no_server_and_no_error() -> None:
