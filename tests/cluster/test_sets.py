@@ -190,11 +190,12 @@ def uid_of(local: Local, name: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("how", ["deleted", "evicted", "ended"])
+@pytest.mark.parametrize("how", ["deleted", "evicted", "failed", "succeeded"])
 def test_a_pod_that_goes_without_our_doing_is_made_again(local: Local, how: str) -> None:
     name = f"lost-{how}"
-    pod = {"restartPolicy": "Never"} if how == "ended" else {}
-    apply_set(local, name, replicas=2, pod=pod)
+    pod = {"restartPolicy": "Never"} if how in ("failed", "succeeded") else {}
+    script = "until test -e over; do sleep 0.1; done; exit $(cat over)"
+    apply_set(local, name, replicas=2, pod=pod, container={"command": ["bash", "-c", script]})
     wait_for(lambda: servers_of(local, name), ready(name, 0, 1))
     before = [uid_of(local, f"{name}-{id_}") for id_ in range(2)]
     match how:
@@ -209,7 +210,9 @@ def test_a_pod_that_goes_without_our_doing_is_made_again(local: Local, how: str)
             path = f"/api/v1/namespaces/default/pods/{name}-1/eviction"
             local.must("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
         case _:
-            local.must("exec", f"{name}-1", "--", "pkill", "-9", "-f", "start.sh")
+            code = 3 if how == "failed" else 0
+            end = f"echo {code} > half; mv half over"
+            local.must("exec", f"{name}-1", "--", "bash", "-c", end)
     wait_for(lambda: uid_of(local, f"{name}-1") not in ("", before[1]), True)
     wait_for(lambda: servers_of(local, name), ready(name, 0, 1))
     assert uid_of(local, f"{name}-0") == before[0]
