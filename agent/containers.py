@@ -1,7 +1,8 @@
 """Which containers of the pod run, and since when: watched, not polled, while they run.
 
 A pidfd of each main process becomes readable when it ends. Only while a wanted container has no
-main process is /proc searched, once a second. How a container is recognised is in exec/resolve.py.
+main process is /proc searched: at once, a second later, then less and less often, because a search
+looks at every process of the pod. How a container is recognised is in exec/resolve.py.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ from shared.clock import boottime_seconds, monotonic_seconds, utc_now
 from shared.protocol.report import ContainerReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Mapping
 
-SEARCH_SECONDS = 1.0
+_FIRST_SEARCH_SECONDS = 1.0
+# A search costs some 35 microseconds for each process of the pod (measured): with 500 of them, once
+# a second would be 18 milli-CPUs, and an idle agent may use five.
+_LAST_SEARCH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +65,24 @@ class Containers:
         self._selector = selector
         self._pod_uid = pod_uid
         self._on_change = on_change
-        self._wanted: frozenset[str] = frozenset()
+        self._wanted: Mapping[str, float] = {}
         self._running: dict[str, Container] = {}
         self._ended: dict[str, Container] = {}
         self._search_at: float | None = None
+        self._search_pause = _FIRST_SEARCH_SECONDS
         self._is_shared = is_pid_namespace_shared()
         self.are_visible = self._is_shared and recognises_containers(pod_uid)
 
-    def want(self, names: Collection[str], now: float) -> None:
-        """Watch these containers and no others; a new one is searched for at the next step."""
-        self._wanted = frozenset(names)
+    def want(self, periods: Mapping[str, float], now: float) -> None:
+        """Watch these containers and no others; a new one is searched for at the next step.
+
+        Args:
+            periods: the shortest period of a container's probes in seconds, by container name. One
+                that stays missing is searched for about as often, but not below five seconds.
+            now: on the monotonic clock.
+        """
+        self._wanted = dict(periods)
+        self._search_pause = _FIRST_SEARCH_SECONDS
         self._plan_search(now)
 
     def get(self, name: str) -> Container | None:
@@ -109,13 +121,19 @@ class Containers:
         if self._search_at is None or self._search_at > now:
             return
         found = find_main_processes(self._pod_uid)
-        for name in self._wanted - self._running.keys():
+        for name in self._missing():
             if name in found:
                 self._watch(name, found[name])
-        self._plan_search(now + SEARCH_SECONDS)
+        longest = min((self._wanted[name] for name in self._missing()), default=0.0)
+        pause = min(self._search_pause, max(longest, _LAST_SEARCH_SECONDS))
+        self._search_pause = 2 * pause
+        self._plan_search(now + pause)
+
+    def _missing(self) -> set[str]:
+        return self._wanted.keys() - self._running.keys()
 
     def _plan_search(self, at: float) -> None:
-        self._search_at = at if self._wanted - self._running.keys() else None
+        self._search_at = at if self._missing() else None
 
     def _watch(self, name: str, process: MainProcess) -> None:
         try:
@@ -137,7 +155,8 @@ class Containers:
             self._ended[name] = self._running.pop(name)
             # Not at once: a process that `kubectl exec` started is killed a moment after the main
             # one, and until then it would be the oldest of the container.
-            self._plan_search(monotonic_seconds() + SEARCH_SECONDS)
+            self._search_pause = _FIRST_SEARCH_SECONDS
+            self._plan_search(monotonic_seconds() + _FIRST_SEARCH_SECONDS)
             self._on_change(name)
 
         self._selector.register(descriptor, selectors.EVENT_READ, on_end)

@@ -18,7 +18,7 @@ from agent.probes.outcome import Outcome, unknown
 from agent.verdict import Thresholds, VerdictState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from agent.containers import Container, Containers
     from agent.probes.handlers import ProbeRunner, RunningProbe
@@ -115,7 +115,7 @@ class Prober:
             _cancel(dropped)
         self.revision = revision
         self._counters = {name: self._counters.get(name) or RunCounter() for name in self._probes}
-        self._containers.want({spec.container_name for spec in specs if self._follows(spec)}, now)
+        self._containers.want(_periods(spec for spec in specs if self._follows(spec)), now)
         self._containers.step(now)  # so that a container that runs is not reported missing first
         for probe in fresh:
             if probe.container is None and probe.state.last is None:
@@ -218,6 +218,15 @@ class Prober:
             ),
         )
         self._on_change()
+
+
+def _periods(specs: Iterable[ProbeSpec]) -> dict[str, float]:
+    """Return the shortest period of each container's probes in seconds, by container name."""
+    shortest: dict[str, float] = {}
+    for spec in specs:
+        period = shortest.get(spec.container_name, spec.period_seconds)
+        shortest[spec.container_name] = min(period, spec.period_seconds)
+    return shortest
 
 
 def _thresholds(spec: ProbeSpec) -> Thresholds:

@@ -27,7 +27,7 @@ def main() -> None:
     selector = selectors.DefaultSelector()
     engine = ProcrootEngine(selector, _HELPER, lambda: 0.0)
     containers = Containers(selector, order["podUid"], lambda _name: None)
-    containers.want([order["container"]], monotonic_seconds())
+    containers.want({order["container"]: 3}, monotonic_seconds())
     containers.step(monotonic_seconds())
     container = containers.get(order["container"])
     assert container is not None, containers.explain_absence(order["container"])

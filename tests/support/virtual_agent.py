@@ -31,7 +31,7 @@ from shared.protocol.report import ContainerReport
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Mapping
 
     from agent.http_client import Response
     from agent.outbox import Outbox
@@ -126,8 +126,8 @@ class PlayedContainers:
         del self.running[name]
         self.on_change(name)
 
-    def want(self, names: Collection[str], now: float) -> None:
-        self.wanted = tuple(sorted(names))
+    def want(self, periods: Mapping[str, float], now: float) -> None:
+        self.wanted = tuple(sorted(periods))
 
     def step(self, now: float) -> None:
         """Nothing is searched for: `start` and `end` tell."""

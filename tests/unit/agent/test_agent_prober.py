@@ -7,6 +7,7 @@ import os
 import selectors
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,6 +147,22 @@ def test_what_cannot_run_is_unknown_at_once_and_never_started(played: Played) ->
         [],
         [("elsewhere", "Unknown", "ContainerNotFound")],
     )
+
+
+def test_the_shortest_period_of_a_container_says_how_often_it_is_searched_for(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "find_main_processes", lambda _uid: {})
+    specs = (spec("a", period_seconds=60), spec("b", period_seconds=12))
+    played.prober.replace(specs, "r1")
+    searches: list[float] = []
+    for _ in range(8):
+        due = played.containers.deadline()
+        assert due is not None
+        searches.append(due)
+        played.containers.step(due)
+    pauses = [round(later - earlier) for earlier, later in pairwise(searches)]
+    assert pauses == [2, 4, 8, 12, 12, 12, 12]
 
 
 def web(name: str, container: str = "game", **fields: object) -> ProbeSpec:
