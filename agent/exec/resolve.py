@@ -93,12 +93,12 @@ def _started_by_runtime() -> list[MainProcess]:
 
 
 def _read_stat(pid: int) -> tuple[str, int, int] | None:
-    """Return state, parent and starttime of a process, None when there is none."""
+    """Return state, parent and starttime of a process, None when there is none to be seen."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None  # the last where /proc is mounted with hidepid
     return fields[0], int(fields[1]), int(fields[19])
 
 

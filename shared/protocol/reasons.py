@@ -55,6 +55,11 @@ REASONS = {
         "The container has ended.",
         "Nothing: probing goes on when it is restarted.",
     ),
+    "ContainerNotWatched": Reason(
+        "Unknown",
+        "The agent cannot see whether the container runs: no descriptors, or no pidfd_open.",
+        "Raise the agent's limit of open files, or update the node's kernel or sandbox.",
+    ),
     "TargetHasMoreCapabilities": Reason(
         "Unknown",
         "The game's main process has capabilities that the agent lacks.",

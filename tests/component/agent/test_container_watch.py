@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from agent import containers
 from agent.containers import Containers
-from agent.exec.resolve import MainProcess, read_process
+from agent.exec import resolve
+from agent.exec.resolve import MainProcess, find_main_processes, read_process
+from agent.probes.outcome import unknown
 from shared.clock import monotonic_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(30)]
 
@@ -145,3 +148,119 @@ def test_another_list_of_containers_is_searched_for_at_once(watched: Watched) ->
     searched = len(watched.searches)
     watched.play_until(110)
     assert watched.searches[searched:] == [100, 101, 103, 107]
+
+
+def refusing(number: int) -> Callable[[int], int]:
+    def refuse(_pid: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        pytest.param(
+            errno.EMFILE,
+            "the end of its main process cannot be watched (Too many open files): it is tried"
+            " again; if it stays so, raise the agent's limit of open files",
+            id="EMFILE",
+        ),
+        pytest.param(
+            errno.ENOSYS,
+            "the end of its main process cannot be watched (Function not implemented): pidfd_open"
+            " needs Linux 5.3 or a newer sandbox, and a seccomp profile that allows it",
+            id="ENOSYS",
+        ),
+        pytest.param(
+            errno.EPERM,
+            "the end of its main process cannot be watched (Operation not permitted): pidfd_open"
+            " needs Linux 5.3 or a newer sandbox, and a seccomp profile that allows it",
+            id="EPERM",
+        ),
+    ],
+)
+def test_a_container_that_cannot_be_watched_is_unknown_until_it_can(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, number: int, message: str
+) -> None:
+    with main_process() as (_, identity):
+        watched.found = {"game": identity}
+        with monkeypatch.context() as lack:
+            lack.setattr(os, "pidfd_open", refusing(number))
+            watched.containers.want({"game": 3, "web": 3}, 0)
+            watched.play_until(20)
+            assert watched.containers.get("game") is None
+            assert watched.containers.explain_absence("game") == unknown(
+                "ContainerNotWatched", message
+            )
+            assert watched.containers.explain_absence("web").reason == "ContainerNotFound"
+            # Told once, not at every search: each time the probes would begin anew.
+            assert watched.changes == ["game"]
+        watched.play_until(30)
+        running = watched.containers.get("game")
+        assert running is not None
+        assert (running.process, watched.changes) == (identity, ["game", "game"])
+
+
+def test_a_search_that_fails_leaves_the_missing_ones_unknown_and_the_running_one_alone(
+    watched: Watched,
+) -> None:
+    with main_process() as (_, identity):
+        watched.found = {"game": identity}
+        watched.containers.want({"game": 3, "web": 3}, 0)
+        watched.play_until(0)
+        watched.refusal = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        watched.play_until(20)
+        assert watched.containers.get("game") is not None
+        assert watched.containers.explain_absence("web") == unknown(
+            "ContainerNotWatched",
+            "/proc cannot be searched (Too many open files): it is tried again; if it stays so,"
+            " raise the agent's limit of open files",
+        )
+        watched.refusal = None
+        watched.play_until(30)
+        assert watched.containers.explain_absence("web").reason == "ContainerNotFound"
+        assert watched.changes == ["game", "web", "web"]
+
+
+def test_a_pidfd_that_the_selector_cannot_take_is_closed(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(watched.selector, "register", refuse)
+    with main_process() as (_, identity):
+        watched.found = {"game": identity}
+        before = os.listdir("/proc/self/fd")
+        watched.containers.want({"game": 3}, 0)
+        watched.play_until(20)
+        assert os.listdir("/proc/self/fd") == before
+    assert watched.containers.explain_absence("game").reason == "ContainerNotWatched"
+
+
+def test_a_process_that_ends_before_it_is_watched_is_searched_for_again(watched: Watched) -> None:
+    with main_process() as (program, identity):
+        program.kill()
+        program.wait()
+        watched.found = {"game": identity}
+        watched.containers.want({"game": 3}, 0)
+        watched.play_until(20)
+    assert watched.containers.explain_absence("game").reason == "ContainerNotFound"
+    assert (watched.changes, len(watched.searches)) == ([], 6)
+
+
+def test_where_nothing_can_be_watched_no_container_is_visible(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert watched.containers.are_visible
+    monkeypatch.setattr(os, "pidfd_open", refusing(errno.ENOSYS))
+    assert not Containers(watched.selector, "uid", watched.changes.append).are_visible
+
+
+def test_a_process_that_proc_hides_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hide(path: str, **_options: str) -> NoReturn:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)  # hidepid=1
+
+    monkeypatch.setattr(resolve, "open", hide, raising=False)
+    assert find_main_processes("uid") == {}
