@@ -90,7 +90,15 @@ def _supervise(request: Request, streams: Streams) -> Reply | None:
         return Reply(FAILED, reason=error.reason, message=error.message)
     os.close(streams.stdout)
     os.close(streams.stderr)
-    ended = _wait(child, streams.control, request.timeout_seconds)
+    try:
+        ended = _wait(child, streams.control, request.timeout_seconds)
+    except OSError as error:
+        _kill_tree(proc)
+        message = (
+            f"the command cannot be watched ({os.strerror(error.errno or 0)}): that takes"
+            " pidfd_open (Linux 5.3 or a newer sandbox) and a free descriptor"
+        )
+        return Reply(FAILED, reason="ExecHelperDied", message=message)
     if ended:
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
@@ -200,7 +208,11 @@ def _not_executable(name: str, refusal: OSError) -> _CannotRunError:
 
 
 def _wait(child: int, control: socket.socket, timeout_seconds: float) -> bool | None:
-    """Return True when the child has ended, False at the timeout, None when the agent hung up."""
+    """Return True when the child has ended, False at the timeout, None when the agent hung up.
+
+    Raises:
+        OSError: the child cannot be watched.
+    """
     descriptor = os.pidfd_open(child)
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)

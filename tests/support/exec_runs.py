@@ -32,6 +32,7 @@ def run_all(
     container: str = "game",
     timeout: float = 5,
     agent_privileges: Sequence[str] = (),
+    program: Sequence[str] = (sys.executable, "-m", "tests.support.exec_driver"),
 ) -> dict[str, Any]:
     order = {
         "podUid": POD_UID,
@@ -41,7 +42,6 @@ def run_all(
     }
     become = ["setpriv", *agent_privileges] if agent_privileges else []
     environment = ["env", "-i", f"PYTHONPATH={REPOSITORY}", "PATH=/usr/bin", "SECRET=agent"]
-    program = [sys.executable, "-m", "tests.support.exec_driver"]
     done = subprocess.run(
         [*pod.enter_command(), *become, *environment, *program],
         input=json.dumps(order),

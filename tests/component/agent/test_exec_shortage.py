@@ -7,6 +7,7 @@ import os
 import resource
 import selectors
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,8 @@ from agent.exec.helper import HelperProcess
 from agent.exec.resolve import MainProcess
 from agent.exec.wire import FAILED
 from shared.clock import monotonic_seconds
+from tests.support.exec_runs import only_the_containers, outcome, run
+from tests.support.pod_sandbox import Privilege, pod_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,3 +105,30 @@ def test_a_helper_that_cannot_be_started_again_is_tried_later_and_never_ends_the
     assert [(run.reply.ending, run.reply.reason) for run in done] == [(FAILED, "ExecHelperDied")]
     assert engine.restarts == len(spawned) == 1
     os.waitpid(spawned[0], 0)
+
+
+# Started in place of the driver: every process below it has no pidfd_open, as in an old sandbox.
+WITHOUT_PIDFD = """
+import os, runpy
+agent, pidfd_open = os.getpid(), os.pidfd_open
+def refuse(pid):
+    if os.getpid() == agent:
+        return pidfd_open(pid)
+    raise OSError(38, os.strerror(38))
+os.pidfd_open = refuse
+runpy.run_module("tests.support.exec_driver", run_name="__main__")
+"""
+
+
+def test_a_command_whose_end_cannot_be_watched_is_unknown_and_killed() -> None:
+    with pod_sandbox(Privilege.ROOT) as pod:
+        pod.start_container("game")
+        script = "sleep 1001 & setsid sleep 1002 & sleep 1003"
+        program = [sys.executable, "-c", WITHOUT_PIDFD]
+        assert run(pod, "sh", "-c", script, program=program) == outcome(
+            "Unknown",
+            reason="ExecHelperDied",
+            message="the command cannot be watched (Function not implemented): that takes"
+            " pidfd_open (Linux 5.3 or a newer sandbox) and a free descriptor",
+        )
+        assert sorted(pod.processes()) == only_the_containers(pod, "sleep infinity")
