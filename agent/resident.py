@@ -14,8 +14,8 @@ steps, and what holds only the file's bytes in the middle of them may be written
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as a type checker reads it; the typing module would cost the helper 1 MiB
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -30,10 +30,10 @@ class LibraryPages:
     """The read-only mappings of files that this process has now.
 
     Args:
-        now: on the monotonic clock.
+        now: on the monotonic clock; only for `step`.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float = 0.0) -> None:
         self._due_at = now + _FIRST_SECONDS
         try:
             with open("/proc/self/smaps", encoding="utf-8", errors="surrogateescape") as file:

@@ -308,7 +308,8 @@ def main() -> int:
         return 2
     programs = (
         Program("empty python", (sys.executable, "-c", "import signal; signal.pause()"), False),
-        Program("agent", (sys.executable, "-S", "-m", "agent"), True),
+        # As its image starts it: without docstrings and site-packages.
+        Program("agent", (sys.executable, "-OO", "-S", "-m", "agent"), True),
         Program("asyncio + aiohttp", (sys.executable, "-m", "benchmarks.agent_comparison"), True),
     )
     agent = programs[1]

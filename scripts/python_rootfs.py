@@ -1,9 +1,12 @@
-"""Lay out a root file system that runs Python and nothing else: `python3 python_rootfs.py ROOT`.
+"""Lay out a root file system that runs Python and nothing else.
+
+    python3 python_rootfs.py ROOT [OPTIMIZE]
 
 Runs in the build stage of the Dockerfiles, with the Python whose interpreter, standard library and
 shared libraries are taken; ROOT may hold packages already, whose libraries are taken, too. There is
 no shell, no package manager and no compiler in it. Everything is compiled beforehand: containers
-have a read-only root, and without that a start takes a second longer.
+have a read-only root, and without that a start takes a second longer. OPTIMIZE is what the programs
+will be run with (PYTHONOPTIMIZE, 0 to 2).
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ _LIBRARY = re.compile(r"(?:=> )?(/[^ ]+) \(0x")
 _NOBODY = 65_532
 
 
-def main(root: Path) -> int:
+def main(root: Path, optimize: int) -> int:
     """Fill `root`; 0."""
     program = Path(sys.executable).resolve()
     _copy(program, root)
@@ -58,7 +61,9 @@ def main(root: Path) -> int:
     _write_users(root / "etc")
     (root / "tmp").mkdir(mode=0o1777, exist_ok=True)
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    compiled = compileall.compile_dir(root, quiet=1, invalidation_mode=unchecked, stripdir=root)
+    compiled = compileall.compile_dir(
+        root, quiet=1, invalidation_mode=unchecked, stripdir=root, optimize=optimize
+    )
     return 0 if compiled else 1
 
 
@@ -98,4 +103,4 @@ def _write_users(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))

@@ -331,7 +331,8 @@ def _spawn_helper() -> HelperProcess:
             pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-S", "-m", "agent.exec.helper"],
-                {"PYTHONPATH": _import_root()},
+                # The image has the code of one level of optimization only.
+                {"PYTHONPATH": _import_root(), "PYTHONOPTIMIZE": str(sys.flags.optimize)},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, theirs.fileno(), helper_module.INHERITED_SOCKET_FD)
                 ],

@@ -17,12 +17,15 @@ import struct
 
 from agent.exec import kernel, nanny, processes
 from agent.exec.wire import FAILED, MAX_REQUEST_BYTES, REQUEST_FDS, Reply, Request
+from agent.resident import LibraryPages
 from agent.title import EXEC_TITLE, set_title
 
 TYPE_CHECKING = False  # as a type checker reads it; the typing module would cost the helper 1 MiB
 if TYPE_CHECKING:
     from typing import NoReturn
 
+# By then the helper has done everything that it does once.
+_SETTLED_RUNS = 4
 # Where a helper that was started as a program finds its socket.
 INHERITED_SOCKET_FD = 3
 
@@ -63,6 +66,7 @@ def serve(requests: socket.socket, agent_pid: int) -> NoReturn:
     woken = _wake_on_child_exit()
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     nannies: set[int] = set()
+    pages, runs = LibraryPages(), 0
     # What lives now lives for ever: keeping the collector away leaves these pages shared with the
     # nannies.
     gc.collect()
@@ -78,6 +82,9 @@ def serve(requests: socket.socket, agent_pid: int) -> NoReturn:
             _clean_up(nannies, proc)
         if requests.fileno() in ready:
             nannies.add(_serve_one(requests))
+            runs += 1
+            if runs == _SETTLED_RUNS:
+                pages.release()
 
 
 def _wake_on_child_exit() -> int:
