@@ -34,16 +34,16 @@ test: unit component conformance cluster simulation charts ## all tests
 unit: setup ## pure tests: tables and properties (budget 4 minutes)
 	$(PYTEST) tests/unit tests/contract
 
-component: setup ## real HTTP, processes and namespaces (budget 9 minutes)
+component: setup ## real HTTP, processes and namespaces (budget 10 minutes)
 	$(PYTEST) tests/component
 
 conformance: setup ## what an API server answers, here the local one; KUBECONFIG_FILE= for another (budget 2 minutes)
 	$(PYTEST) tests/conformance $(if $(KUBECONFIG_FILE),--kubeconfig $(KUBECONFIG_FILE))
 
-cluster: setup ## a whole local cluster, driven by the real kubectl (budget 7 minutes)
+cluster: setup ## a whole local cluster, driven by the real kubectl (budget 9 minutes)
 	$(PYTEST) tests/cluster
 
-simulation: setup ## sets in 2,000 random schedules of faults, lags, crashes and people (budget 4 minutes)
+simulation: setup ## sets in 2,000 random schedules of faults, lags, crashes and people (budget 5 minutes)
 	$(PYTEST) tests/simulation
 
 simulate: setup ## 100,000 schedules, takes hours; COUNT= for fewer, SEED= plays one and tells what happens
