@@ -24,6 +24,7 @@ EXAMPLES = (
     "initialisation",
     "failure-reasons",
 )
+REPLICAS = "custom-columns=NAME:.metadata.name,DESIRED:.spec.replicas"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,16 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     files = [str(REPOSITORY / "examples" / name / f"{name}.yaml") for name in EXAMPLES]
     arguments = [argument for file in files for argument in ("-f", file)]
     with running_local(tmp_path_factory.mktemp("examples"), *arguments) as running:
+        # Whichever test comes first types into a game's container: every container runs by then.
+        wait_for(lambda: set(states(running).values()), {"Ready"})
         yield running
+
+
+def states(local: Local) -> dict[str, str]:
+    """Return the STATE of each server that is wanted; one that is not there yet has none."""
+    sets = local.table("get", "gss", "-o", REPLICAS).rows
+    wanted = {f"{name}-{id_}": "" for name, cells in sets.items() for id_ in range(int(cells[0]))}
+    return wanted | {name: cells[0] for name, cells in local.servers().items()}
 
 
 def ops_states(local: Local, name: str) -> dict[str, str]:
