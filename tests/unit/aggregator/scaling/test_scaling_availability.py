@@ -1,7 +1,7 @@
 """One pass of the autoscaler: minAvailable and maxAvailable."""
 
 from tests.support.scaling import MARKED, Group, policy, snapshot
-from tests.support.scaling_cases import BUSY, Case, check, each
+from tests.support.scaling_cases import BUSY, Case, each, outcome_of
 
 CASES = [
     # -- minAvailable ----------------------------------------------------------------------------
@@ -149,4 +149,4 @@ CASES = [
 
 @each(CASES)
 def test_the_supply_is_kept_between_its_bounds(case):
-    check(case)
+    assert outcome_of(case) == case.expected

@@ -1,7 +1,7 @@
 """One pass of the autoscaler: who counts as supply, as in use and as gone."""
 
 from tests.support.scaling import MARKED, Group, policy, snapshot
-from tests.support.scaling_cases import BUSY, Case, check, each
+from tests.support.scaling_cases import BUSY, Case, each, outcome_of
 
 CASES = [
     # -- who counts as what ----------------------------------------------------------------------
@@ -95,4 +95,4 @@ CASES = [
 
 @each(CASES)
 def test_who_counts_as_what_decides_the_pass(case):
-    check(case)
+    assert outcome_of(case) == case.expected

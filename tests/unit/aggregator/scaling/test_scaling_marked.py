@@ -1,7 +1,7 @@
 """One pass of the autoscaler: marked servers, and sets that are not settled."""
 
 from tests.support.scaling import MARKED, Group, policy, snapshot
-from tests.support.scaling_cases import BUSY, Case, check, each
+from tests.support.scaling_cases import BUSY, Case, each, outcome_of
 
 CASES = [
     # -- marked servers --------------------------------------------------------------------------
@@ -120,4 +120,4 @@ CASES = [
 
 @each(CASES)
 def test_marked_servers_go_by_name_when_they_are_ripe(case):
-    check(case)
+    assert outcome_of(case) == case.expected
