@@ -30,6 +30,7 @@ from aggregator.external_scaler import ExternalScaler, LiveSets
 from aggregator.gameserverset.trust import TrustBundle
 from aggregator.health import health_app
 from aggregator.intake.auth import TokenAuthenticator
+from aggregator.intake.batches import ReportBatch, write_lines
 from aggregator.intake.routes import IntakePorts, ReportIntake
 from aggregator.kube.client import open_kube_client
 from aggregator.kube.election import LeaseTimes
@@ -80,6 +81,7 @@ class Aggregator:
         self._runs = RunHistory()
         self._history = ServerHistory()
         self._metrics = Metrics(self._caches, self._is_leading, self._present.figures)
+        self._batch = ReportBatch()
         self._reports = self._report_server()
         pod = ObjectKey(settings.pod_namespace, settings.pod_name) if settings.pod_name else None
         self._label = LeaderLabel(client, pod)
@@ -116,6 +118,10 @@ class Aggregator:
                     tasks.create_task(self._endpoint.run(), name="report endpoint"),
                     tasks.create_task(self._watches.run(), name="watches"),
                     tasks.create_task(self._stand(), name="stand for election"),
+                    tasks.create_task(
+                        write_lines(self._batch, self._settings.heartbeat_seconds),
+                        name="report batches",
+                    ),
                 ]
                 if self._scaler is not None:
                     background.append(tasks.create_task(self._scaler.run(), name="scaler"))
@@ -216,6 +222,7 @@ class Aggregator:
             leading=self._is_leading,
             on_report=self._runs.record,
             count=self._metrics.count_report,
+            batch=self._batch,
         )
         handle, context = ReportIntake(ports).handle, self._endpoint.context
         return HttpServer(handle, settings.report_address, settings.report_port, context)

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING, assert_never
@@ -34,6 +34,7 @@ from aiohttp import hdrs, web
 
 from aggregator.intake.admit import Duplicate, Invalid, Stale, admit
 from aggregator.intake.auth import NotAPod
+from aggregator.intake.batches import ReportBatch
 from aggregator.intake.decode import decode_report
 from aggregator.kube.resources import ObjectKey
 from aggregator.ledger import Accepted
@@ -83,6 +84,7 @@ class IntakePorts:
         on_report: called with every accepted report, for whoever keeps a history.
         count: called with how each request ended: `Accepted`, `Duplicate`, or the reason of its
             rejection; a closed set, for the metric.
+        batch: where the reports are counted for the log.
     """
 
     authenticate: Callable[[str], Awaitable[PodIdentity]]
@@ -94,6 +96,7 @@ class IntakePorts:
     leading: Callable[[], bool] = lambda: True
     on_report: Callable[[Report], None] = lambda _report: None
     count: Callable[[str], None] = lambda _outcome: None
+    batch: ReportBatch = field(default_factory=ReportBatch)
 
 
 class _Refused(Exception):  # noqa: N818 - never leaves this module
@@ -112,6 +115,7 @@ class _Refused(Exception):  # noqa: N818 - never leaves this module
         self.rejection = rejection
         self.retry_after_seconds = retry_after_seconds
         self.hang_up = hang_up
+        self.sender: ObjectKey | None = None
 
     def response(self) -> web.Response:
         headers = {}
@@ -143,6 +147,7 @@ class ReportIntake:
             answer = await self._take(request)
         except _Refused as refused:
             self._ports.count(refused.rejection.reason)
+            self._ports.batch.add_refused(refused.rejection, refused.sender)
             return refused.response()
         return web.Response(body=answer, content_type=_JSON)
 
@@ -152,6 +157,13 @@ class ReportIntake:
         if request.headers.get(hdrs.CONTENT_TYPE) != _JSON and request.content_type != _JSON:
             raise _Refused(415, Rejection("UnsupportedMediaType", "send application/json"))
         identity = await self._identify(request)
+        try:
+            return await self._take_from(identity, request)
+        except _Refused as refused:
+            refused.sender = _key(identity)
+            raise
+
+    async def _take_from(self, identity: PodIdentity, request: web.BaseRequest) -> bytes:
         wait = self._buckets.take(identity.pod_uid, self._ports.monotonic())
         if wait:
             raise _Refused(429, Rejection("TooManyRequests", "this pod reports too often"), wait)
@@ -195,18 +207,19 @@ class ReportIntake:
 
     def _admit(self, identity: PodIdentity, report: Report) -> None:
         ledger, now = self._ports.ledger, self._ports.monotonic()
-        key = ObjectKey(identity.namespace, identity.pod_name)
         outcome = admit(ledger.get(identity.pod_uid), report, utc_now())
         match outcome:
             case Accepted():
-                self._ports.count(OUTCOME_ACCEPTED)
                 self._ports.on_report(outcome.report)
-                self._ports.on_accepted(key, ledger.accept(outcome, now))
+                changed = ledger.accept(outcome, now)
+                self._count(OUTCOME_ACCEPTED, identity, changed)
+                self._ports.on_accepted(_key(identity), changed)
             case Duplicate():
-                self._ports.count(OUTCOME_DUPLICATE)
                 # A repetition tells nothing new, except that a lost agent is back.
-                if ledger.repeat(identity.pod_uid, now):
-                    self._ports.on_accepted(key, True)
+                returned = ledger.repeat(identity.pod_uid, now)
+                self._count(OUTCOME_DUPLICATE, identity, returned)
+                if returned:
+                    self._ports.on_accepted(_key(identity), True)
             case Stale(accepted_epoch):
                 message = "a newer report was accepted"
                 raise _Refused(409, Rejection("Stale", message, epoch=accepted_epoch))
@@ -214,6 +227,14 @@ class ReportIntake:
                 raise _Refused(400, Rejection("Invalid", message, field=field))
             case _:
                 assert_never(outcome)
+
+    def _count(self, outcome: str, identity: PodIdentity, changed: bool) -> None:
+        self._ports.count(outcome)
+        self._ports.batch.add(outcome, identity.pod_uid, changed=changed)
+
+
+def _key(identity: PodIdentity) -> ObjectKey:
+    return ObjectKey(identity.namespace, identity.pod_name)
 
 
 def _check_route(request: web.BaseRequest) -> None:
