@@ -38,11 +38,11 @@ async def gamekeeper_cluster(options: ClusterOptions) -> AsyncIterator[LocalClus
     complete = replace(
         options,
         crds=[*options.crds, *custom_resource_definitions()],
-        programs={**options.programs, AGENT_IMAGE: _agent_image()},
+        programs={**options.programs, AGENT_IMAGE: agent_image()},
     )
     async with LocalCluster(complete) as cluster:
         status_port = free_port()
-        await cluster.start_program(_aggregator(cluster, status_port))
+        await cluster.start_program(aggregator_program(cluster, status_port))
         url = f"http://{ADDRESS}:{status_port}"
         cluster.add_kubeconfig_extension(STATUS_EXTENSION, {"url": url})
         yield cluster
@@ -54,8 +54,8 @@ def status_api_url(cluster: LocalCluster) -> str:
     return str(context.extensions[STATUS_EXTENSION]["url"])
 
 
-def _agent_image() -> dict[str, Any]:
-    """Return the image of the agent: this very source, run by this very Python.
+def agent_image() -> dict[str, Any]:
+    """Return the image.yaml of the agent: this very source, run by this very Python.
 
     Both are mounted at a place of their own: the agent also runs as a user who may not enter the
     folder, a home for example, in which they lie here.
@@ -77,7 +77,13 @@ def _agent_image() -> dict[str, Any]:
     }
 
 
-def _aggregator(cluster: LocalCluster, status_port: int) -> ProgramSpec:
+def aggregator_program(cluster: LocalCluster, status_port: int) -> ProgramSpec:
+    """Return the aggregator of a local cluster as a program of this machine.
+
+    Args:
+        cluster: runs already; gets a certificate for the report port.
+        status_port: of the status API, on loopback, without authentication.
+    """
     certificate, key, ca_file = cluster.issue_certificate("reports")
     report_port, health_port = free_port(), free_port()
     settings = {

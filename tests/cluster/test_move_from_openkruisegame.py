@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.cluster import AGENT_IMAGE, _agent_image, _aggregator
+from cli.cluster import AGENT_IMAGE, agent_image, aggregator_program
 from cli.kubectl import Kubectl
 from cli.manifests import find_images
 from localcluster.cluster import ClusterOptions, LocalCluster, free_port
 from shared.crds import custom_resource_definitions
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "minecraft" / "minecraft.yaml"
 SET = yaml.safe_load(EXAMPLE.read_text())
@@ -112,7 +112,7 @@ async def until(look, expected):
 async def left_behind(strategy):
     options = ClusterOptions(
         find_images([EXAMPLE], []),
-        programs={AGENT_IMAGE: _agent_image()},
+        programs={AGENT_IMAGE: agent_image()},
         crds=[*custom_resource_definitions(), STATEFULSETS],
     )
     async with LocalCluster(options) as cluster:
@@ -165,7 +165,7 @@ async def test_servers_live_on_and_get_an_agent_when_they_are_recreated():
     # Every server at once: the strategy under which most could be lost.
     async with left_behind({"rollingUpdate": {"maxUnavailable": "100%"}}) as world:
         before = {name: pod["metadata"]["uid"] for name, pod in (await world.pods()).items()}
-        await world.cluster.start_program(_aggregator(world.cluster, free_port()))
+        await world.cluster.start_program(aggregator_program(world.cluster, free_port()))
 
         async def controllers():
             return {

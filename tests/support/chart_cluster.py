@@ -19,7 +19,7 @@ from uuid import uuid4
 import aiohttp
 import yaml
 
-from cli.cluster import AGENT_IMAGE, _agent_image
+from cli.cluster import AGENT_IMAGE, agent_image
 from cli.kubectl import Kubectl
 from cli.manifests import find_images
 from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
@@ -71,7 +71,7 @@ class Installed:
 async def installed(values: dict[str, Any] | None = None) -> AsyncIterator[Installed]:
     """Give a cluster in which the chart with these values is at work."""
     options = ClusterOptions(
-        find_images([EXAMPLE], []), programs={AGENT_IMAGE: _agent_image()}, rbac=True, control=True
+        find_images([EXAMPLE], []), programs={AGENT_IMAGE: agent_image()}, rbac=True, control=True
     )
     port = free_port()
     # Pods here are on the network of this machine: the Service's address is that of loopback, and
