@@ -11,8 +11,6 @@ from aggregator.quality.verdicts import parse_records, render_records
 from tests.support.builders import NOW, quality
 
 # As the annotation keeps it.
-
-
 NOW_AS_KEPT = NOW.replace(microsecond=678_000)
 IDLE = quality(
     "idle", {"state": True, "opsState": "WaitToBeDeleted"}, {"state": False, "opsState": "None"}
