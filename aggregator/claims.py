@@ -10,6 +10,7 @@ final and the next plan carries it out.
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from aggregator.kube import patch
@@ -25,9 +26,23 @@ if TYPE_CHECKING:
     from shared.api.gameserver import DeletionReason, GameServer
 
 
+class ClaimResult(Enum):
+    """What became of a claim.
+
+    With all but WON nobody dies in that server's place: plan again.
+    """
+
+    WON = auto()
+    """It is written, and ours."""
+    CHANGED = auto()
+    """The server is gone, or not what the decision saw any more: it is spared."""
+    TAKEN = auto()
+    """Another claimed it first: it goes with that one's reason and cost."""
+
+
 async def claim(
     client: KubeClient, server: GameServer, pod_uid: str, reason: DeletionReason, now: datetime
-) -> bool:
+) -> ClaimResult:
     """Claim a server for deletion.
 
     Args:
@@ -37,8 +52,8 @@ async def claim(
         reason: why.
         now: becomes spec.deletion.at.
 
-    Returns:
-        False when the server is gone, changed its mind, or was claimed by another: plan again.
+    Raises:
+        AppError: the API server refused it for another reason, or whether it is written is unknown.
     """
     deletion = {"reason": reason, "podUid": pod_uid, "at": render_time(now)}
     label = patch.add(patch.pointer("metadata", "labels", names.DELETING_LABEL), "true")
@@ -57,16 +72,16 @@ async def claim(
     try:
         await client.patch(GAMESERVERS, key, operations)
     except (TestFailed, NotFound):
-        return False
+        return ClaimResult.CHANGED
     except Rejected as error:
         if not _is_claimed_already(error):
             raise
-        return False
+        return ClaimResult.TAKEN
     except Unavailable as error:
         # Only here is it known whose claim it is; a later plan would see one that nobody told of.
         if not error.outcome_unknown or not await _stands(client, key, deletion):
             raise
-    return True
+    return ClaimResult.WON
 
 
 async def release(client: KubeClient, server: GameServer) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aggregator.claims import claim
+from aggregator.claims import ClaimResult, claim
 from aggregator.kube.batch import run_batch
 from aggregator.kube.patch import MergePatch
 from aggregator.kube.resources import (
@@ -45,12 +45,14 @@ class Removed:
     Attributes:
         claimed: pod uids of those whose claim is written.
         spared: names of those that changed their mind.
+        taken: names of those that another claimed first.
         uncertain: names and pod uids of those whose claim may be written: no answer came.
         failure: the first failure; None when all were answered.
     """
 
     claimed: list[str]
     spared: list[str]
+    taken: list[str]
     uncertain: dict[ObjectKey, str]
     failure: AppError | None = None
 
@@ -87,7 +89,7 @@ class Applier:
             victims: GameServers as the decision saw them, each with the uid of its pod.
             now: becomes the time of the claims.
         """
-        removed = Removed([], [], {})
+        removed = Removed([], [], [], {})
         jobs = [self._claim(server, uid, now, removed) for server, uid in victims]
         failures = await run_batch(jobs, MAX_CLAIMS)
         removed.failure = failures[0] if failures else None
@@ -120,17 +122,23 @@ class Applier:
         async def run() -> None:
             key = ObjectKey(server.metadata.namespace, server.metadata.name)
             removed.uncertain[key] = uid
-            won = await claim(self._client, server, uid, "Autoscaler", now)
+            result = await claim(self._client, server, uid, "Autoscaler", now)
             del removed.uncertain[key]
-            if not won:
-                removed.spared.append(key.name)
-                return
-            removed.claimed.append(uid)
-            message = f"chosen for deletion (Autoscaler): opsState {server.spec.ops_state}"
-            reference = ObjectReference(GAMESERVERS, key, server.metadata.uid)
-            self._events.record(reference, "Normal", names.REASON_CLAIMED, message)
+            match result:
+                case ClaimResult.CHANGED:
+                    removed.spared.append(key.name)
+                case ClaimResult.TAKEN:
+                    removed.taken.append(key.name)
+                case ClaimResult.WON:
+                    removed.claimed.append(uid)
+                    self._tell(server, key)
 
         return run
+
+    def _tell(self, server: GameServer, key: ObjectKey) -> None:
+        message = f"chosen for deletion (Autoscaler): opsState {server.spec.ops_state}"
+        reference = ObjectReference(GAMESERVERS, key, server.metadata.uid)
+        self._events.record(reference, "Normal", names.REASON_CLAIMED, message)
 
 
 def _dump(status: AutoscalerStatus) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aggregator.claims import claim, delete_claimed, release
+from aggregator.claims import ClaimResult, claim, delete_claimed, release
 from aggregator.gameserverset.accounting import needs_accounting, parse_accounted
 from aggregator.gameserverset.ids import server_name
 from aggregator.gameserverset.set_writer import key_of
@@ -133,7 +133,8 @@ class Deletions:
                 raise Conflict("ServerUnknown", f"{key.name} has no GameServer yet")
             self._unshown.note(owner, GAMESERVERS, key)
             uid = chosen.server.pod_uid
-            if not await claim(self._client, found, uid, chosen.reason, observed.now):
+            result = await claim(self._client, found, uid, chosen.reason, observed.now)
+            if result is not ClaimResult.WON:
                 self._unshown.drop(owner, GAMESERVERS, key)
                 raise Conflict("ServerChanged", f"{key.name} changed before it could be claimed")
             reference = ObjectReference(GAMESERVERS, key, found.metadata.uid)

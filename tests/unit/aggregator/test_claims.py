@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from aggregator.claims import claim, delete_claimed
+from aggregator.claims import ClaimResult, claim, delete_claimed
 from aggregator.kube.errors import Cause, Conflict, Rejected, Unavailable
 from aggregator.kube.resources import GAMESERVERS, PODS, ObjectKey
 from shared.api import names
@@ -28,7 +28,7 @@ def cluster(server=SERVER, **fields):
 
 async def test_a_claim_is_one_patch_with_its_preconditions():
     client = cluster()
-    assert await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
+    assert await claim(client, SERVER, "pod-0", "ScaleDown", NOW) is ClaimResult.WON
     (write,) = client.writes
     assert write.body == [
         {"op": "test", "path": "/metadata/uid", "value": "server-0"},
@@ -49,12 +49,13 @@ async def test_a_claim_is_one_patch_with_its_preconditions():
 async def test_a_server_that_is_not_what_the_decision_saw_is_spared(stored):
     client = cluster(stored)
     before = dict(client.objects[GAMESERVERS.plural, KEY])
-    assert not await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
+    assert await claim(client, SERVER, "pod-0", "ScaleDown", NOW) is ClaimResult.CHANGED
     assert client.objects[GAMESERVERS.plural, KEY] == before
 
 
 async def test_a_server_that_is_gone_is_not_claimed():
-    assert not await claim(MemoryCluster(), SERVER, "pod-0", "ScaleDown", NOW)
+    result = await claim(MemoryCluster(), SERVER, "pod-0", "ScaleDown", NOW)
+    assert result is ClaimResult.CHANGED
 
 
 async def test_a_failure_is_no_refusal():
@@ -64,12 +65,12 @@ async def test_a_failure_is_no_refusal():
 
 async def test_a_claim_whose_answer_was_lost_is_one():
     client = cluster(fault=Fault(0, unavailable, after=True))
-    assert await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
+    assert await claim(client, SERVER, "pod-0", "ScaleDown", NOW) is ClaimResult.WON
 
 
 async def test_the_claim_of_another_is_not_taken_for_one_whose_answer_was_lost():
     client = cluster(fault=Fault(1, unavailable))
-    assert await claim(client, SERVER, "pod-0", "Autoscaler", NOW)
+    assert await claim(client, SERVER, "pod-0", "Autoscaler", NOW) is ClaimResult.WON
     with pytest.raises(Unavailable):
         await claim(client, SERVER, "pod-0", "ScaleDown", NOW)
 
@@ -78,9 +79,10 @@ async def test_the_claim_of_another_is_not_taken_for_one_whose_answer_was_lost()
 async def test_of_two_claims_the_first_stays(reason):
     """Two leaders decided on the same object: what the deletion costs depends on the reason."""
     client = cluster()
-    assert await claim(client, SERVER, "pod-0", "Autoscaler", NOW)
+    assert await claim(client, SERVER, "pod-0", "Autoscaler", NOW) is ClaimResult.WON
     before = deepcopy(client.objects[GAMESERVERS.plural, KEY])
-    assert not await claim(client, SERVER, "pod-0", reason, NOW + timedelta(seconds=1))
+    later = NOW + timedelta(seconds=1)
+    assert await claim(client, SERVER, "pod-0", reason, later) is ClaimResult.TAKEN
     assert client.objects[GAMESERVERS.plural, KEY] == before
 
 

@@ -9,7 +9,7 @@ import copy
 
 import pytest
 
-from aggregator.claims import claim
+from aggregator.claims import ClaimResult, claim
 from aggregator.gameserverset.accounting import parse_accounted
 from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
 from shared.api.gameserver import GameServer
@@ -54,7 +54,8 @@ async def autoscale(world: World) -> None:
     stored = GameServer.model_validate(world.cluster.objects[GAMESERVERS.plural, key])
     pod_uid = world.cluster.objects[PODS.plural, key]["metadata"]["uid"]
     before, world.cluster.fault = world.cluster.fault, None
-    assert await claim(world.cluster, stored, pod_uid, "Autoscaler", NOW)
+    result = await claim(world.cluster, stored, pod_uid, "Autoscaler", NOW)
+    assert result is ClaimResult.WON
     if before is not None:
         number = before.number + 1
         world.cluster.fault = Fault(number, before.error, before.after)
