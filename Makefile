@@ -105,9 +105,9 @@ kubernetes-types: setup ## write the schemas of the built-in kinds from the inst
 	$(BIN)/python scripts/kubernetes_types.py > localcluster/apiserver/kubernetes_types.json.new
 	mv localcluster/apiserver/kubernetes_types.json.new localcluster/apiserver/kubernetes_types.json
 
-mutation: setup ## mutation score of the pure modules, takes long; MODULES='aggregator.quality*' for some
+mutation: setup ## mutation score of the pure modules, takes hours; MODULES='aggregator.quality*' for some, SAMPLE=100 of each, SEED=
 	$(BIN)/pip install --quiet --editable '.[mutation]'
-	$(BIN)/mutmut run $(if $(MODULES),'$(MODULES)')
+	$(if $(SAMPLE),$(BIN)/python scripts/mutation_sample.py --size $(SAMPLE) --seed $(or $(SEED),1),$(BIN)/mutmut run) $(if $(CHILDREN),--max-children $(CHILDREN)) $(foreach pattern,$(MODULES),'$(pattern)')
 	$(BIN)/python scripts/mutation_score.py
 
 go-templates: setup ## write the tables of what Go's text/template renders; HELM= for another helm
