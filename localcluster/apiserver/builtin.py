@@ -18,7 +18,7 @@ from localcluster.apiserver.builtin_schemas import resolved
 from localcluster.apiserver.errors import Cause, invalid_value
 from localcluster.apiserver.metadata import label_causes, path_segment_causes, subdomain_causes
 from localcluster.apiserver.podprinter import PRINTER as POD_PRINTER
-from localcluster.apiserver.resources import Resource
+from localcluster.apiserver.resources import Resource, ScalePaths
 from localcluster.apiserver.schema import pruner
 
 if TYPE_CHECKING:
@@ -220,7 +220,9 @@ def _other_groups() -> tuple[Resource, ...]:
         # Stored, so that a chart can be applied; nothing makes pods of it here.
         _stored(
             "apps", "v1", "deployments", "Deployment", short_names=("deploy",),
-            categories=("all",), subresources=STATUS, has_generation=True,
+            categories=("all",), subresources=(*STATUS, "scale"), has_generation=True,
+            # Disruption budgets reckon with it.
+            scale=ScalePaths(("spec", "replicas"), ("status", "replicas")),
             printer=printers.DEPLOYMENT,
         ),
         _stored(

@@ -102,21 +102,44 @@ async def test_an_eviction_takes_what_the_budget_allows_and_no_more(api: Api) ->
 
 
 ROOMS = "/apis/test.gamekeeper.dev/v1/namespaces/default/rooms"
+ROOM = {"apiVersion": "test.gamekeeper.dev/v1", "kind": "Room", "spec": {"replicas": 3}}
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+LABELS = {"app": "game"}
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "spec": {
+        "replicas": 3,
+        "selector": {"matchLabels": LABELS},
+        "template": {
+            "metadata": {"labels": LABELS},
+            "spec": {"containers": [{"name": "game", "image": "game:1"}]},
+        },
+    },
+}
 
 
-async def test_the_scale_of_the_owner_says_how_many_pods_there_should_be(api: Api) -> None:
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        pytest.param(ROOMS, ROOM, id="a resource of one's own"),
+        pytest.param(DEPLOYMENTS, DEPLOYMENT, id="a Deployment"),
+    ],
+)
+async def test_the_scale_of_the_owner_says_how_many_pods_there_should_be(
+    api: Api, path: str, given: dict[str, Any]
+) -> None:
     """https://kubernetes.io/docs/tasks/run-application/configure-pdb/#arbitrary-controllers-and-selectors"""
-    room: dict[str, Any] = {"apiVersion": "test.gamekeeper.dev/v1", "kind": "Room"}
-    given = {**room, "metadata": {"name": "lobby"}, "spec": {"replicas": 3}}
-    made = await api.ok("POST", ROOMS, given)
-    owner = {**room, "name": "lobby", "uid": made["metadata"]["uid"], "controller": True}
+    made = await api.ok("POST", path, {**given, "metadata": {"name": "lobby"}})
+    kind = {"apiVersion": given["apiVersion"], "kind": given["kind"]}
+    owner = {**kind, "name": "lobby", "uid": made["metadata"]["uid"], "controller": True}
     for name in ("a", "b"):
         await ready(api, name)
         status, _ = await api.patch(f"{PODS}/{name}", {"metadata": {"ownerReferences": [owner]}})
         assert status == 200
     await budget(api, maxUnavailable=1)
     assert await numbers(api) == (3, 2, 2, 0)
-    await api.patch(f"{ROOMS}/lobby", {"spec": {"replicas": 2}})
+    await api.patch(f"{path}/lobby/scale", {"spec": {"replicas": 2}})
     assert await numbers(api) == (2, 2, 1, 1)
 
 
