@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from datetime import datetime
 
+    from aggregator.autoscaler.own_claims import OwnClaims
     from aggregator.kube.events import EventRecorder
     from aggregator.kube.transport import KubeClient
     from shared.api.autoscaler import AutoscalerStatus, GameServerSetAutoscaler
@@ -55,6 +56,14 @@ class Removed:
     taken: list[str]
     uncertain: dict[ObjectKey, str]
     failure: AppError | None = None
+
+    @property
+    def told(self) -> list[str]:
+        """What the log tells of it, a few words each."""
+        claimed = [f"claim {len(self.claimed)}"] if self.claimed else []
+        spared = [f"spared {', '.join(self.spared)}"] if self.spared else []
+        taken = [f"claimed by another {', '.join(self.taken)}"] if self.taken else []
+        return claimed + spared + taken
 
 
 class Applier:
@@ -110,8 +119,16 @@ class Applier:
         stored = await self._client.patch(AUTOSCALERS, _key(autoscaler), patch, "status")
         return str(stored["metadata"]["resourceVersion"])
 
-    async def is_claimed(self, key: ObjectKey, pod_uid: str) -> bool:
-        """Tell, from the API server itself, whether the claim on this pod is written."""
+    async def settle(self, claims: OwnClaims) -> None:
+        """Find out about claims whose answer was lost, before anybody else is chosen.
+
+        Raises:
+            AppError: the API server cannot be asked; nothing may be decided until it can.
+        """
+        for key, uid in list(claims.uncertain.items()):
+            claims.settle(key, written=await self._is_claimed(key, uid))
+
+    async def _is_claimed(self, key: ObjectKey, pod_uid: str) -> bool:
         stored = await self._client.get(GAMESERVERS, key)
         deletion = ((stored or {}).get("spec") or {}).get("deletion") or {}
         return bool(deletion.get("podUid") == pod_uid)

@@ -18,7 +18,7 @@ from shared.protocol.wire import render_time
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from aggregator.autoscaler.status import Verdict
+    from aggregator.autoscaler.judgement import Verdict
     from aggregator.scaling.census import Census
     from aggregator.scaling.evaluate import Decision
     from aggregator.scaling.policy import Policy, ServerView, Snapshot

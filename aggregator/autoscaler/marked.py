@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from aggregator.autoscaler.observed import claimable
+from aggregator.autoscaler.own_claims import OwnClaims
 from aggregator.kube.controller import Result
 from aggregator.scaling.evaluate import evaluate
 from aggregator.scaling.policy import History
@@ -33,14 +35,11 @@ class _Task:
     Attributes:
         policy: only its dwell counts.
         asked_at: when KEDA last asked.
-        claimed: uids of pods that we claimed, until they are gone.
-        uncertain: servers whose claim may be written, with the uid of the pod.
     """
 
     policy: Policy
     asked_at: float
-    claimed: set[str] = field(default_factory=set)
-    uncertain: dict[ObjectKey, str] = field(default_factory=dict)
+    claims: OwnClaims = field(default_factory=OwnClaims)
 
 
 class MarkedRemover:
@@ -70,28 +69,16 @@ class MarkedRemover:
         if owner is None or monotonic_seconds() - task.asked_at >= FORGET_SECONDS:
             del self._tasks[set_key]
             return Result()
-        for key, uid in list(task.uncertain.items()):
-            if await self._applier.is_claimed(key, uid):
-                task.claimed.add(uid)
-            del task.uncertain[key]
-        pairs = self._caches.pairs_of(owner)
-        uids = {pod.metadata.uid for pod, _ in pairs}
-        task.claimed &= uids
+        await self._applier.settle(task.claims)
+        pairs = {pair[0].metadata.uid: pair for pair in self._caches.pairs_of(owner)}
+        task.claims.see(owner, pairs)
         now = utc_now()
-        snapshot = take_snapshot(owner, pairs, now, task.claimed)
+        snapshot = take_snapshot(owner, pairs.values(), now, task.claims.claimed)
         decision = evaluate(snapshot, task.policy, History(), now)
-        servers = {pod.metadata.uid: server for pod, server in pairs}
-        victims = [
-            (server, victim.pod_uid)
-            for victim in decision.victims
-            if (server := servers[victim.pod_uid]) is not None
-        ]
-        removed = await self._applier.remove(victims, now)
-        task.claimed.update(removed.claimed)
-        task.uncertain.update(removed.uncertain)
+        removed = await self._applier.remove(claimable(decision, pairs), now)
+        task.claims.note(removed.claimed, removed.uncertain)
         if removed.failure is not None:
             raise removed.failure
         due = decision.due
         wait = None if due is None else (due - now).total_seconds()
-        changes = (f"claim {len(removed.claimed)}",) if removed.claimed else ()
-        return Result(wait, changes)
+        return Result(wait, tuple(removed.told))

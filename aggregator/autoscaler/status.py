@@ -10,14 +10,12 @@
 | ServersNotBecomingReady | servers have been on their way for five minutes |
 | Churning | five were created, marked and removed within ten minutes and never in use |
 
-The last two rest on numbers of our own: game servers that load maps for a minute or two are no
-alarm, and one server that nobody joined is chance.
+The number of the last is our own: one server that nobody joined is chance.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aggregator.scaling.policy import Reason
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from aggregator.autoscaler.conflicts import Conflict
+    from aggregator.autoscaler.judgement import Verdict
     from aggregator.autoscaler.memory import Memory
     from aggregator.scaling.census import Census
     from aggregator.scaling.evaluate import Decision
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 # The status is for people, and an object has room for a few of ten thousand.
 MOST_VICTIMS = 20
-PATIENCE = timedelta(minutes=5)
 _CHURN = 5
 # In the order in which a person wants to know them.
 _LIMITS = (
@@ -64,33 +61,6 @@ _MEANINGS = {
     Reason.SCALE_DOWN_STABILIZED: "fewer were too many within the scaleDown window",
     Reason.WAIT_TO_BE_DELETED_DWELL: "marked servers wait for waitToBeDeletedSeconds",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether an autoscaler may act, and the conditions that say why not.
-
-    Attributes:
-        able: reason and message of what keeps it from scaling; None when nothing does.
-        inactive: the same for what keeps it from deciding, or from acting on it.
-        conflict: who else scales the set.
-    """
-
-    able: tuple[str, str] | None = None
-    inactive: tuple[str, str] | None = None
-    conflict: Conflict | None = None
-
-    @property
-    def may_act(self) -> bool:
-        """Whether it may write to the set and claim servers."""
-        return not self.obstacles
-
-    @property
-    def obstacles(self) -> tuple[tuple[str, str], ...]:
-        """Reason and message of everything that keeps it from that."""
-        conflict = self.conflict
-        told = (conflict.reason, conflict.message) if conflict is not None else None
-        return tuple(each for each in (self.able, self.inactive, told) if each is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from aggregator.autoscaler.explain import Explained, explain, explain_verdict
-from aggregator.autoscaler.status import Verdict, describe
+from aggregator.autoscaler.judgement import Verdict
+from aggregator.autoscaler.status import describe
 from aggregator.scaling.evaluate import evaluate
 from aggregator.scaling.policy import History
 from aggregator.scaling.schedule import Scheduled

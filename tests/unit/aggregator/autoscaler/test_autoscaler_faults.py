@@ -4,6 +4,8 @@ import pytest
 
 from aggregator.autoscaler.apply import Applier
 from aggregator.autoscaler.autoscaling import Autoscaling
+from aggregator.autoscaler.own_claims import OwnClaims
+from aggregator.kube.errors import Unavailable
 from aggregator.kube.resources import GAMESERVERS
 from aggregator.scaling.policy import Policy
 from shared.api.ownership import Writer, writer_of
@@ -118,8 +120,42 @@ async def test_a_claim_whose_answer_was_lost_is_looked_up_at_once_or_later(clock
     removed = await applier.remove([(other, other_uid)], NOW)
     assert (removed.claimed, removed.uncertain) == ([other_uid], {})
 
-    assert await applier.is_claimed(key, pod_uid)
-    assert not await applier.is_claimed(key, "another")
-    assert not await applier.is_claimed(SET_KEY._replace(name="gone"), pod_uid)
+    claims = OwnClaims()
+    gone = SET_KEY._replace(name="gone")
+    claims.note([], {key: pod_uid, key._replace(name="minecraft-0"): "another", gone: "gone-uid"})
+    await applier.settle(claims)
+    assert claims == OwnClaims({pod_uid})
     stored = world.cluster.objects[GAMESERVERS.plural, key]
     assert stored["spec"]["deletion"]["reason"] == "Autoscaler"
+
+
+async def test_while_the_api_server_cannot_be_asked_a_claim_stays_uncertain(clock):
+    world = autoscaled(clock, replicas=1, mode="Off")
+    await world.run(10)
+    claims = OwnClaims()
+    uncertain = {SET_KEY._replace(name="minecraft-0"): "pod-uid"}
+    claims.note([], uncertain)
+    world.cluster.failures["get"].append(unavailable())
+    with pytest.raises(Unavailable):
+        await Applier(world.cluster, world.events).settle(claims)
+    assert claims == OwnClaims(uncertain=uncertain)
+
+
+@pytest.mark.parametrize(
+    ("interference", "told"),
+    [
+        pytest.param({"opsState": "Allocated"}, ["spared minecraft-1"], id="it got busy"),
+        pytest.param(
+            {"deletion": {"reason": "ScaleDown", "podUid": "u", "at": "2026-01-01T00:00:00Z"}},
+            ["claimed by another minecraft-1"],
+            id="another claimed it first",
+        ),
+    ],
+)
+async def test_the_log_tells_why_a_victim_was_not_claimed(clock, interference, told):
+    world = autoscaled(clock, replicas=2, mode="Off")
+    await world.run(10)
+    server = world.caches.servers.get(SET_KEY._replace(name="minecraft-1"))
+    world.edit_server("minecraft-1", **interference)
+    removed = await Applier(world.cluster, world.events).remove([(server, "pod-uid")], NOW)
+    assert (removed.told, removed.claimed, removed.uncertain) == (told, [], {})
