@@ -3,6 +3,11 @@
 import asyncio
 
 import hypothesis
+import pytest
+
+# Timeouts of tests are written for a quiet machine. What hangs is found as well a little later, and
+# what is only slow (a smaller machine, one that others use too) is no failure; suites have budgets.
+_PATIENCE = 4
 
 # Enough to find what a table forgot; the whole unit suite has to stay under a minute.
 hypothesis.settings.register_profile("suite", max_examples=40, deadline=None)
@@ -16,3 +21,12 @@ def pytest_configure() -> None:
     closes it, and its ResourceWarning fails whichever test runs when it is collected.
     """
     asyncio.set_event_loop(None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give every test several times the seconds that its mark or the configuration says."""
+    default = float(config.getini("timeout"))
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        seconds = default if mark is None else float(mark.args[0])
+        item.add_marker(pytest.mark.timeout(_PATIENCE * seconds), append=False)
