@@ -146,7 +146,7 @@ class PodSandbox:
         self.containers.append(container)
         return container
 
-    def run(self, *command: str, timeout: float = 10) -> str:
+    def run(self, *command: str, timeout: float = 60) -> str:
         """Return the output of a program run in the pod, outside of its containers."""
         done = subprocess.run(
             [*self.enter_command(), *command],
@@ -174,7 +174,8 @@ def pod_sandbox(privilege: Privilege) -> Iterator[PodSandbox]:
     with tempfile.TemporaryDirectory(prefix="gamekeeper-pod-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        pause = subprocess.Popen(_pause_command(privilege), stdout=subprocess.PIPE, text=True)
+        command = _pause_command(privilege, folder)
+        pause = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         sandbox = PodSandbox(folder, privilege, 0)
         try:
             _await_ready(pause)
@@ -188,12 +189,13 @@ def pod_sandbox(privilege: Privilege) -> Iterator[PodSandbox]:
                 container.process.communicate()
 
 
-def _pause_command(privilege: Privilege) -> list[str]:
+def _pause_command(privilege: Privilege, folder: Path) -> list[str]:
     unshare = ["unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"]
     if privilege is Privilege.ROOT:
         return [*unshare, "sh", "-c", _PAUSE]
     command = [*_drop_root(), *unshare, "--user", "--map-root-user", "sh", "-c", _PAUSE]
-    expose = _expose_to_everybody([Path(sys.base_prefix), Path(sys.prefix), REPOSITORY])
+    paths = [Path(sys.base_prefix), Path(sys.prefix), REPOSITORY]
+    expose = _expose_to_everybody(paths, folder)
     if os.geteuid() != 0 or not expose:
         return command
     script = f"set -e\n{expose}\nexec {shlex.join(command)}"
@@ -213,20 +215,20 @@ def _give(privilege: Privilege, home: Path, *paths: Path) -> None:
             os.chown(path, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
 
 
-def _expose_to_everybody(paths: Sequence[Path]) -> str:
+def _expose_to_everybody(paths: Sequence[Path], folder: Path) -> str:
     """Return shell text that makes paths reachable where a folder above them is closed (/root).
 
     In a mount namespace of its own, each closed folder is replaced by an empty one that holds the
-    way to the path and nothing else.
+    way to the path and nothing else; the places where those are mounted are made in `folder`.
     """
     lines = []
-    for path in paths:
+    for number, path in enumerate(paths):
         closed = [folder for folder in reversed(path.parents) if not folder.stat().st_mode & 0o001]
         if not closed:
             continue
         inside = path.relative_to(closed[0])
         lines += [
-            "copy=$(mktemp -d)",
+            f'copy={shlex.quote(str(folder))}/open-{number}; mkdir "$copy"',
             'mount -t tmpfs -o mode=755 tmpfs "$copy"',
             f'mkdir -p "$copy"/{shlex.quote(str(inside))}',
             f'mount --bind {shlex.quote(str(path))} "$copy"/{shlex.quote(str(inside))}',
