@@ -32,6 +32,8 @@ def probe(name: str, script: str, **fields: Any) -> dict[str, Any]:
         "initialDelaySeconds": 0,
         "periodSeconds": 1,
         "failureThreshold": 1,
+        # A deadline, as every wait: a busy machine can hold up a script for more than a second.
+        "timeoutSeconds": 20,
         **fields,
     }
 
@@ -48,13 +50,13 @@ class AgentProcess:
         return json.loads(self.get_text(path))
 
     def get_text(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as response:
             return str(response.read().decode())
 
     def stop(self) -> tuple[int, list[dict[str, Any]]]:
         """Send SIGTERM; return the exit code and the log."""
         os.kill(self.pid, signal.SIGTERM)
-        _, log = self.entered.communicate(timeout=10)
+        _, log = self.entered.communicate(timeout=60)
         return self.entered.returncode, [json.loads(line) for line in log.splitlines()]
 
 
@@ -105,7 +107,7 @@ def network_probe(name: str, **fields: Any) -> dict[str, Any]:
     return whole
 
 
-def until(condition: Any, seconds: float = 5) -> None:
+def until(condition: Any, seconds: float = 60) -> None:
     """Return when the condition holds; each look at it takes a process, so there is no pause."""
     deadline = monotonic_seconds() + seconds
     while not condition():

@@ -77,7 +77,7 @@ class ReportServer:
         return self.answer(received)
 
     def wait_for(
-        self, wanted: Callable[[dict[str, Any]], bool], timeout: float = 10
+        self, wanted: Callable[[dict[str, Any]], bool], timeout: float = 60
     ) -> dict[str, Any]:
         """Return the first report body, past or to come, that satisfies `wanted`."""
 
@@ -90,7 +90,11 @@ class ReportServer:
         return found
 
     def wait_for_probe(self, name: str, **fields: Any) -> dict[str, Any]:
-        """Return the first report entry of a probe with these fields."""
+        """Return the first report entry of a probe with these fields.
+
+        A field may be a condition instead of a value: reports tell the state of a moment, and on a
+        busy machine a count such as `runs` may have gone on by then (see `at_least`).
+        """
 
         def matches(body: dict[str, Any]) -> bool:
             return _entry(body, name, fields) is not None
@@ -102,9 +106,18 @@ class ReportServer:
 
 def _entry(body: dict[str, Any], name: str, fields: dict[str, Any]) -> dict[str, Any] | None:
     for entry in body["probes"]:
-        if entry["name"] == name and all(entry.get(key) == value for key, value in fields.items()):
+        if entry["name"] == name and all(_fits(entry.get(key), fields[key]) for key in fields):
             return dict(entry)
     return None
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    return bool(wanted(value)) if callable(wanted) else value == wanted
+
+
+def at_least(number: int) -> Callable[[int], bool]:
+    """Return the condition that a count has come that far."""
+    return lambda count: count >= number
 
 
 @contextmanager

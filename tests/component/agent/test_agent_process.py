@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,14 @@ from tests.support.pod_sandbox import (
     Privilege,
     pod_sandbox,
 )
-from tests.support.report_server import TOKEN, Received, Reply, ReportServer, report_server
+from tests.support.report_server import (
+    TOKEN,
+    Received,
+    Reply,
+    ReportServer,
+    at_least,
+    report_server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,12 +90,13 @@ def test_from_the_first_empty_report_to_a_verdict_to_the_last_report(
     )
     assert {item.token for item in server.received} == {TOKEN}
     assert len({item.connection for item in server.received}) == 1
-    assert sorted(any_pod.processes()) == sorted([*PAUSE, "sleep infinity"])
+    # A process that has ended may wait a moment for whoever takes note of it.
+    until(lambda: sorted(any_pod.processes()) == sorted([*PAUSE, "sleep infinity"]))
 
 
 def test_ps_shows_one_word_for_each_process_of_ours(pod: PodSandbox, server: ReportServer) -> None:
     pod.start_container("game")
-    server.offer([probe("ps", "ps -eo args | grep gamekeeper | sort -u", timeoutSeconds=3)], "r1")
+    server.offer([probe("ps", "ps -eo args | grep gamekeeper | sort -u")], "r1")
     with agent_process(pod, server) as agent:
         entry = server.wait_for_probe("ps", status="True")
         listing = pod.run("ps", "-eo", "args", "-C", "gamekeeper-agen,gamekeeper-exec")
@@ -102,10 +111,12 @@ def test_a_changed_list_restarts_only_what_changed(pod: PodSandbox, server: Repo
     same, old = probe("same", "echo same"), probe("other", "echo old")
     server.offer([same, old], "r1", heartbeat=0.2)
     with agent_process(pod, server) as agent:
-        server.wait_for_probe("same", runs=2)
-        server.offer([same, probe("other", "echo new")], "r2", heartbeat=0.2)
+        server.wait_for_probe("same", runs=at_least(2))
+        server.wait_for_probe("other", runs=at_least(2))
+        new = probe("other", "echo new", periodSeconds=30)
+        server.offer([same, new], "r2", heartbeat=0.2)
         server.wait_for_probe("other", result="new", runs=1)
-        server.wait_for_probe("same", result="same", runs=4)
+        server.wait_for_probe("same", result="same", runs=at_least(4))
         agent.stop()
     runs = [
         entry["runs"]
@@ -124,7 +135,7 @@ def test_a_malformed_list_is_refused_whole_and_the_last_good_one_goes_on(
     with agent_process(pod, server) as agent:
         server.wait_for_probe("good", status="True")
         server.offer([probe("new", "true"), {"name": "bad"}], "r2", heartbeat=0.2)
-        server.wait_for_probe("good", runs=4)
+        server.wait_for_probe("good", runs=at_least(4))
         status = agent.get("/status")
         agent.stop()
     assert status["probesRevision"] == "r1"
@@ -137,24 +148,24 @@ def test_a_restarted_container_starts_counting_again(pod: PodSandbox, server: Re
     first = pod.start_container("game", environment={"LIFE": "first"})
     server.offer([probe("life", "echo $LIFE", successThreshold=2)], "r1")
     with agent_process(pod, server) as agent:
-        server.wait_for_probe("life", result="first", runs=2)
+        server.wait_for_probe("life", result="first", runs=at_least(2))
         first.kill()
         server.wait_for_probe("life", status="Unknown", reason="ContainerNotRunning", runs=0)
         pod.start_container("game", environment={"LIFE": "second"})
-        server.wait_for_probe("life", status="True", result="second", runs=2)
+        server.wait_for_probe("life", status="True", result="second", runs=at_least(2))
         agent.stop()
     seen = [
         (entry["reason"], entry["result"])
         for item in server.received
         for entry in item.body["probes"]
     ]
-    assert list(dict.fromkeys(seen)) == [
+    assert [each for each, _ in groupby(seen)] == [
         ("ProbePending", ""),
         ("", "first"),
         ("ContainerNotRunning", ""),
+        ("ProbePending", ""),
         ("", "second"),
     ]
-    assert seen.count(("ProbePending", "")) == 2
 
 
 def test_a_container_that_is_not_there_is_unknown(pod: PodSandbox, server: ReportServer) -> None:
@@ -249,7 +260,9 @@ def test_a_server_with_a_foreign_certificate_gets_no_token(
 
 def test_status_tells_everything_about_a_probe(pod: PodSandbox, server: ReportServer) -> None:
     container = pod.start_container("game")
-    server.offer([probe("idle", "echo yes; echo note >&2", failureThreshold=3)], "r1")
+    # Seldom enough that there is one run, however slow the machine is.
+    script = "echo yes; echo note >&2"
+    server.offer([probe("idle", script, failureThreshold=3, periodSeconds=100)], "r1")
     with agent_process(pod, server) as agent:
         server.wait_for_probe("idle", status="True")
         status = agent.get("/status")
@@ -262,7 +275,7 @@ def test_status_tells_everything_about_a_probe(pod: PodSandbox, server: ReportSe
     (shown,) = status["probes"]
     (run,) = shown["runs"]
     assert run.pop("startedAt")
-    assert 0 < run.pop("durationSeconds") < 5
+    assert 0 < run.pop("durationSeconds") < 20
     assert run == {
         "status": "True",
         "result": "yes",
@@ -276,7 +289,7 @@ def test_status_tells_everything_about_a_probe(pod: PodSandbox, server: ReportSe
         {"success": 1, "failure": 3},
         "True",
     )
-    assert 0 < shown["nextRunInSeconds"] <= 1.1
+    assert 0 < shown["nextRunInSeconds"] <= 110
     assert shown["container"]["pid"] == container.pid
     backend = status["execBackend"]
     assert (backend["name"], backend["helperRestarts"]) == ("procroot", 0)
@@ -314,7 +327,6 @@ def test_a_helper_that_dies_is_replaced_and_the_probes_say_so_meanwhile(
                 and body["probes"][0]["status"] == "True"
                 and body["probes"][0]["consecutive"] >= 3
             ),
-            timeout=15,
         )
         assert "gamekeeper-exec" in pod.processes()
         restarts = agent.get("/status")["execBackend"]["helperRestarts"]
@@ -324,7 +336,7 @@ def test_a_helper_that_dies_is_replaced_and_the_probes_say_so_meanwhile(
     events = [line["event"] for line in log]
     assert "exec helper died" in events
     assert "exec helper started again" in events
-    assert sorted(pod.processes()) == sorted([*PAUSE, "sleep infinity"])
+    until(lambda: sorted(pod.processes()) == sorted([*PAUSE, "sleep infinity"]))
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
@@ -337,7 +349,7 @@ def test_the_end_of_the_agent_ends_the_probes_under_way(
     with agent_process(pod, server) as agent:
         until(lambda: "sleep 500" in pod.processes())
         os.kill(agent.pid, ending)
-        agent.entered.wait(timeout=5)
+        agent.entered.wait(timeout=60)
         until(lambda: sorted(pod.processes()) == sorted([*PAUSE, "sleep infinity"]))
 
 
@@ -347,7 +359,7 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2() -> None:
         env={"PYTHONPATH": str(REPOSITORY), "GAMEKEEPER_POD_UID": "u"},
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (
@@ -369,7 +381,7 @@ def test_the_agent_loads_nothing_but_itself_the_wire_and_the_standard_library() 
         ],
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=True,
     )
     loaded = done.stdout.split()
