@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from tests.support.apiserver import RunningApiServer
 
-_START_SECONDS = 20.0
-_STOP_SECONDS = 15.0
+_START_SECONDS = 60.0
+_STOP_SECONDS = 60.0
 
 
 @contextmanager

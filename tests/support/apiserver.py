@@ -25,7 +25,7 @@ from localcluster.certificates import make_authority
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class RunningApiServer:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=90,
             check=False,
         )
         if check and done.returncode:
@@ -82,7 +82,7 @@ class RunningApiServer:
     def stop(self) -> int:
         """End the server and return its exit code."""
         self.process.terminate()
-        return self.process.wait(timeout=5)
+        return self.process.wait(timeout=60)
 
 
 def kubectl_program() -> str:

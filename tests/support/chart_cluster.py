@@ -135,7 +135,7 @@ def _aggregator(world: Installed, port: int) -> ProgramSpec:
     return ProgramSpec("aggregator", [sys.executable, "-m", "aggregator"], ready, environment)
 
 
-async def until(look: Callable[[], Awaitable[Any]], expected: Any, seconds: float = 40) -> None:
+async def until(look: Callable[[], Awaitable[Any]], expected: Any, seconds: float = 90) -> None:
     """Look until it is as expected; fails with what it was last."""
     actual = None
     try:

@@ -30,7 +30,7 @@ def run_all(
     pod: PodSandbox,
     *commands: Sequence[str],
     container: str = "game",
-    timeout: float = 5,
+    timeout: float = 20,
     agent_privileges: Sequence[str] = (),
     program: Sequence[str] = (sys.executable, "-m", "tests.support.exec_driver"),
 ) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def run_all(
         input=json.dumps(order),
         capture_output=True,
         text=True,
-        timeout=25,
+        timeout=90,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -105,7 +105,7 @@ class FakeKubernetes:
             self._dropped += 1
             self._changed.notify_all()
 
-    async def until_pod(self, name: str, wanted: Any, seconds: float = 10) -> Json:
+    async def until_pod(self, name: str, wanted: Any, seconds: float = 60) -> Json:
         """Return the pod once `wanted(pod)` is true."""
 
         def pod() -> Json | None:
@@ -121,11 +121,11 @@ class FakeKubernetes:
         assert found is not None
         return found
 
-    async def until_gone(self, name: str, seconds: float = 10) -> None:
+    async def until_gone(self, name: str, seconds: float = 60) -> None:
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(lambda: ("default", name) not in self.pods)
 
-    async def until(self, condition: Any, seconds: float = 10) -> None:
+    async def until(self, condition: Any, seconds: float = 60) -> None:
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(condition)
 

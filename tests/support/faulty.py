@@ -25,7 +25,7 @@ from tests.support.apiserver import RunningApiServer
 # The faults strike this user only, never the test that looks on.
 AGGREGATOR_TOKEN, AGGREGATOR = "aggregator-token", "aggregator"
 LEASE = "gamekeeper-aggregator"
-SETTLE_SECONDS = 25.0
+SETTLE_SECONDS = 90.0
 
 
 @dataclass(frozen=True)

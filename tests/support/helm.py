@@ -37,7 +37,7 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
         [helm_program(), *arguments],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
 

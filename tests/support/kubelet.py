@@ -133,13 +133,13 @@ async def running_kubelet(
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     try:
-        await api.until(lambda: "status" in api.nodes.get("gamekeeper-local", {}), 15)
+        await api.until(lambda: "status" in api.nodes.get("gamekeeper-local", {}), 60)
         yield KubeletUnderTest(api, process, folder)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await process.wait()
             except TimeoutError:
                 process.kill()

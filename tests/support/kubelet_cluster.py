@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 NODE = "gamekeeper-local"
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass
@@ -58,7 +58,7 @@ class KubeletCluster:
         """End the kubelet; return its exit code."""
         assert self.kubelet is not None
         self.kubelet.send_signal(number)
-        code = self.kubelet.wait(timeout=10)
+        code = self.kubelet.wait(timeout=60)
         self.kubelet = None
         return code
 
@@ -148,7 +148,7 @@ class Pods:
         }
         self.kubectl("apply", "-f", "-", input=json.dumps(body))
         if ready:
-            self.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=15s")
+            self.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
 
     def get(self, name: str) -> Json:
         """Return a pod."""

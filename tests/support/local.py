@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 MINECRAFT = REPOSITORY / "examples" / "minecraft" / "minecraft.yaml"
 MINECRAFT_IMAGE = "registry.cn-beijing.aliyuncs.com/chrisliu95/minecraft-demo:probe-v0"
-_START_SECONDS = 25.0
-_STOP_SECONDS = 15.0
-_WAIT_SECONDS = 30.0
+# Deadlines of conditions: one that is met costs nothing, and one that is missed fails anyway.
+_START_SECONDS = 90.0
+_STOP_SECONDS = 60.0
+_WAIT_SECONDS = 60.0
 
 
 def gamekeeper(*arguments: str) -> tuple[str, ...]:
@@ -111,4 +112,14 @@ def running_local(folder: Path, *arguments: str) -> Iterator[Local]:
         yield local
     finally:
         if process.poll() is None:
-            local.stop()
+            _end(local)
+
+
+def _end(local: Local) -> None:
+    """End it; one that does not listen is killed (its janitor removes the rest) and reported."""
+    try:
+        local.stop()
+    except subprocess.TimeoutExpired:
+        local.process.kill()
+        local.process.wait()
+        raise

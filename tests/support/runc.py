@@ -68,7 +68,7 @@ class Running:
         """Return its exit code."""
         return self.process.wait(seconds)
 
-    def pid(self, seconds: float = 30) -> int:
+    def pid(self, seconds: float = 60) -> int:
         """Return the process id of its main process on this machine, once there is one."""
         deadline = monotonic_seconds() + seconds
         while not (self.pid_file.exists() and self.pid_file.read_text()):

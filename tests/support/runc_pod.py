@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = (Path(sys.base_prefix), Path(sys.prefix))  # what the interpreter of the tests needs
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 # By their bits, see capabilities(7) and linux/capability.h.
 _CAPABILITIES = (
@@ -207,7 +207,7 @@ class RuncPod:
         """Run this Python in a container of the pod, as its agent would be, until it ends."""
         command = self.foreground("gamekeeper-agent", *args, security=security)
         return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, timeout=25, check=False
+            command, input=stdin, capture_output=True, text=True, timeout=90, check=False
         )
 
     def _runc(self, bundle: Path) -> list[str]:

@@ -42,7 +42,7 @@ class Sending:
 
     def send(self, body: bytes = b"{}", timeout: float = 10) -> Delivery:
         self.sender.submit(body, timeout)
-        assert self.arrived.acquire(timeout=20), "nothing was delivered"
+        assert self.arrived.acquire(timeout=60), "nothing was delivered"
         delivery = self.sender.take()
         assert delivery is not None
         assert self.sender.take() is None
