@@ -77,13 +77,13 @@ def test_a_set_keeps_three_idle_and_loses_exactly_who_is_marked(local: Local) ->
 
 def test_an_autoscaler_is_explained(local: Local) -> None:
     local.must("apply", "-f", str(EXAMPLE))
-    local.must("wait", "gssa/minecraft", "--for=condition=ScalingActive", "--timeout=20s")
+    local.must("wait", "gssa/minecraft", "--for=condition=ScalingActive", "--timeout=50s")
     done = subprocess.run(
         gamekeeper("explain", "gssa", "minecraft", "-o", "json"),
         env=os.environ | {"KUBECONFIG": str(local.kubeconfig)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         cwd=REPOSITORY,
     )

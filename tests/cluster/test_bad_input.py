@@ -125,14 +125,15 @@ def test_a_command_that_does_not_exist_is_unknown_with_a_remedy(local: Local) ->
 
     wait_for(condition, {"status": "Unknown", "reason": "ExecNotFound"})
     address = local.must("get", "pod", "missing-0", "-o", "jsonpath={.status.podIP}")
-    with urllib.request.urlopen(f"http://{address}:8089/status", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{address}:8089/status", timeout=30) as answer:
         (probe,) = json.load(answer)["probes"]
     assert probe["spec"]["name"] == "healthy"
     verdict = probe["verdict"]
     assert (verdict["status"], verdict["reason"]) == ("Unknown", "ExecNotFound")
     assert "no-such-probe" in verdict["message"]
-    # An unknown verdict is no False: the action for state false never ran.
-    assert local.servers()["missing-0"] == ("Ready", "None", "0", "0")
+    # An unknown verdict is no False: the action for state false never ran. The verdict can be
+    # there before the kubelet says that the pod is ready.
+    wait_for(lambda: local.servers()["missing-0"], ("Ready", "None", "0", "0"))
     local.must("delete", "gss", "missing")
     wait_for(lambda: "missing-0" in local.servers(), expected=False)
 
@@ -153,7 +154,7 @@ def test_an_unmapped_image_says_how_to_map_it(local: Local) -> None:
         return why.get("reason", ""), "--image" in why.get("message", "")
 
     wait_for(waiting, ("ErrImageNeverPull", True))
-    assert local.servers()["unmapped-0"][0] == "Creating"
+    wait_for(lambda: local.servers().get("unmapped-0", ())[:1], ("Creating",))
     local.must("delete", "gss", "unmapped")
     wait_for(lambda: "unmapped-0" in local.servers(), expected=False)
 
@@ -173,7 +174,7 @@ class Refusal:
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         assert done.returncode == 2, done.stderr

@@ -181,7 +181,7 @@ async def test_every_right_of_the_chart_is_used_and_none_is_missing():
         async def unexplained():
             return sorted(await idle() - UNUSED.keys())
 
-        await until(unexplained, [], seconds=90)
+        await until(unexplained, [], seconds=180)
         requests = await world.asked()
         assert sorted(r for r in requests if not any(each.covers(r) for each in rights)) == []
         assert UNUSED.keys() <= rights

@@ -100,23 +100,24 @@ FAILED = [
 def test_describe_tells_the_story_of_a_server(local: Local) -> None:
     wait_for(lambda: sorted(story_of(local)), sorted(FIRST))
 
-    local.must("exec", "story-0", "--", "sh", "-c", "echo many > players")
+    # In one step: a probe that looks between two would find the file empty.
+    local.must("exec", "story-0", "--", "sh", "-c", "echo many > new && mv new players")
     wait_for(lambda: sorted(story_of(local)), sorted([*FIRST, REFUSED]))
 
     local.must("exec", "story-0", "--", "rm", "players")
     wait_for(lambda: sorted(story_of(local)), sorted([*FIRST, REFUSED, *FAILED]))
 
-    conditions = json.loads(local.must("get", "gs", "story-0", "-o", "json"))["status"][
-        "conditions"
-    ]
-    assert {each["type"]: (each["status"], each["reason"]) for each in conditions} == {
-        "PodNormal": ("True", "Normal"),
-        "NodeNormal": ("True", "Normal"),
-        "PersistentVolumeNormal": ("True", "Normal"),
-    }
+    def conditions() -> dict[str, tuple[str, str]]:
+        status = json.loads(local.must("get", "gs", "story-0", "-o", "json"))["status"]
+        return {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
+
+    normal = dict.fromkeys(
+        ("PodNormal", "NodeNormal", "PersistentVolumeNormal"), ("True", "Normal")
+    )
+    wait_for(conditions, normal)
 
     # What is to be synced is in the pod, and goes from it.
-    assert pod_keys(local) == {"gs-sync/team": "red", "gs-sync/map": "de_dust"}
+    wait_for(lambda: pod_keys(local), {"gs-sync/team": "red", "gs-sync/map": "de_dust"})
     local.must("label", "gs", "story-0", "gs-sync/team-", "gs-sync/map=de_inferno", "--overwrite")
     wait_for(lambda: pod_keys(local), {"gs-sync/map": "de_inferno"})
 

@@ -33,7 +33,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     arguments = [argument for file in files for argument in ("-f", file)]
     with running_local(tmp_path_factory.mktemp("examples"), *arguments) as running:
         # Whichever test comes first types into a game's container: every container runs by then.
-        wait_for(lambda: set(states(running).values()), {"Ready"})
+        wait_for(lambda: set(states(running).values()), {"Ready"}, seconds=120)
         yield running
 
 
@@ -63,7 +63,7 @@ def explain(local: Local, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -93,8 +93,8 @@ def test_a_broken_server_is_maintaining_and_mended_is_none_again(local: Local) -
     wait_for(lambda: ops_states(local, "healthy"), well)
     sh(local, "healthy-0", "kill $(cat world.pid)")
     wait_for(lambda: ops_states(local, "healthy"), well | {"healthy-0": "Maintaining"})
-    described = local.must("describe", "gs", "healthy-0")
-    assert "healthy=False(empty): opsState None -> Maintaining" in described
+    told = "healthy=False(empty): opsState None -> Maintaining"
+    wait_for(lambda: told in local.must("describe", "gs", "healthy-0"), expected=True)
     sh(local, "healthy-0", "bash ./world.sh > /dev/null 2>&1 &")
     wait_for(lambda: ops_states(local, "healthy"), well)
 
@@ -102,10 +102,13 @@ def test_a_broken_server_is_maintaining_and_mended_is_none_again(local: Local) -
 def test_of_two_qualities_none_yields_and_then_the_later_wins(local: Local) -> None:
     both_idle = {"two-qualities-0": "WaitToBeDeleted", "two-qualities-1": "WaitToBeDeleted"}
     wait_for(lambda: ops_states(local, "two-qualities"), both_idle)
-    overridden = explained(local, "two-qualities-1")["qualities"][1]["fields"]
-    assert [(each["field"], each["asked"], each["state"]) for each in overridden] == [
-        ("opsState", "None", "Overridden")
-    ]
+
+    def fields() -> list[tuple[str, str, str]]:
+        found = explained(local, "two-qualities-1")["qualities"][1]["fields"]
+        return [(each["field"], each["asked"], each["state"]) for each in found]
+
+    # The verdict of the other quality may come a moment later.
+    wait_for(fields, [("opsState", "None", "Overridden")])
     sh(local, "two-qualities-0", "kill $(cat world.pid)")
     broken = both_idle | {"two-qualities-0": "Maintaining"}
     wait_for(lambda: ops_states(local, "two-qualities"), broken)

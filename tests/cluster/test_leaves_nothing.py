@@ -64,6 +64,6 @@ def test_nothing_is_left_behind(end: Callable[[Local], None], tmp_path: Path) ->
         assert len(ours) > 12
         end(local)
 
-    wait_for(lambda: ours & processes(), set(), seconds=10)
-    wait_for(state.exists, expected=False, seconds=10)
+    wait_for(lambda: ours & processes(), set())
+    wait_for(state.exists, expected=False)
     assert mounts_below(state) == []

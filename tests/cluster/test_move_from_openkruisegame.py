@@ -101,7 +101,7 @@ def group(body):
 async def until(look, expected):
     actual = None
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while (actual := await look()) != expected:
                 await asyncio.sleep(0.1)
     except TimeoutError:

@@ -69,5 +69,6 @@ def test_qualities_without_a_script_need_an_agent_without_rights(local: Local) -
     assert shared == ""
     assert yaml.safe_load(rights)["runAsUser"] == 65532
     conditions = "{range .status.serviceQualitiesConditions[*]}{.name}={.status} {end}"
-    seen = local.must("get", "gs", "web-0", "-o", f"jsonpath={conditions}")
-    assert seen == "listens=True busy=True "
+    look = ("get", "gs", "web-0", "-o", f"jsonpath={conditions}")
+    # The first may have been asked a moment before the game listened; it is asked every second.
+    wait_for(lambda: local.must(*look), "listens=True busy=True ")
