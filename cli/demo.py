@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _EXAMPLE = Path(next(iter(shared.__path__))).parent / "examples" / "minecraft" / "minecraft.yaml"
 _COLUMNS = ("NAME", "STATE", "OPSSTATE", "DP", "UP", "AGE")
-_STEP_SECONDS = 40.0
+_STEP_SECONDS = 90.0
 _POLL_SECONDS = 0.2
 
 Row = tuple[str, str, str, str]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.errors import TerminalError
 
-_TIMEOUT_SECONDS = 30.0
+_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from shared.errors import TerminalError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-_TIMEOUT_SECONDS = 15.0
+_TIMEOUT_SECONDS = 60.0
 # What terminals print besides text: colours, cursor moves, switches of readline.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\r")
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from localcluster.janitor import Janitor
 
-_READY_SECONDS = 20.0
+# A machine with other work to do has been seen to need half a minute.
+_READY_SECONDS = 90.0
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 5.0
 _LOG_LINES = 5

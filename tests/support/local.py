@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
 MINECRAFT = REPOSITORY / "examples" / "minecraft" / "minecraft.yaml"
 MINECRAFT_IMAGE = "registry.cn-beijing.aliyuncs.com/chrisliu95/minecraft-demo:probe-v0"
 # Deadlines of conditions: one that is met costs nothing, and one that is missed fails anyway.
-_START_SECONDS = 90.0
+_START_SECONDS = 180.0
 _STOP_SECONDS = 60.0
 _WAIT_SECONDS = 60.0
 
