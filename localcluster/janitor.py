@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MARKER = ".gamekeeper-local"
 _TERM_SECONDS = 2.0
 _KILL_SECONDS = 2.0
+# What was killed ends its pods a moment later, and those write into the folder until then.
+_REMOVE_SECONDS = 20.0
 
 
 class Janitor:
@@ -147,9 +149,15 @@ def _still_alive(watched: list[_Watched], seconds: float) -> list[_Watched]:
 
 
 def _remove(directory: str) -> None:
+    """Remove the folder, again and again while something that is just ending writes into it."""
     import shutil
+    import time
 
+    deadline = time.monotonic() + _REMOVE_SECONDS
     shutil.rmtree(directory, ignore_errors=True)
+    while os.path.exists(directory) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,26 @@ def test_close_waits_for_the_end(folder: Path) -> None:
     assert not folder.exists()
 
 
+WRITER = """
+import itertools, sys, time
+until = time.monotonic() + 1
+for number in itertools.count():
+    if time.monotonic() > until:
+        break
+    open(f"{sys.argv[1]}/{number}", "w").close()
+"""
+
+
+def test_a_folder_into_which_something_still_writes_goes_too(folder: Path) -> None:
+    janitor = Janitor.start(folder)
+    # As a pod does whose kubelet was killed a moment ago; nobody has told the janitor of it.
+    with subprocess.Popen([sys.executable, "-c", WRITER, folder], stderr=subprocess.DEVNULL):
+        while not (folder / "0").exists():
+            time.sleep(0.01)
+        janitor.close()
+    assert not folder.exists()
+
+
 def test_a_folder_without_the_marker_is_refused(tmp_path: Path) -> None:
     program = Path(sys.modules[Janitor.__module__].__file__ or "")
     done = subprocess.run(
