@@ -13,6 +13,6 @@ Where to find what (decisions are pure; what writes is not):
 - A pod from its template: pod; agent_container, security_profile, quality_of_service: the agent.
 - What goes with a set: companions and surroundings (Service, policy, budget), volumes and
   volume_claims, trust (the CA bundle).
-- What is told: conditions and status.
+- What is told: conditions and status. annotations: what people switch on a set, and their slips.
 - Between a write and the cache that shows it: unshown, and the expectations of aggregator.kube.
 """

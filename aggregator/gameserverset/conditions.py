@@ -15,15 +15,17 @@ from aggregator.gameserverset.ids import server_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from aggregator.gameserverset.annotations import AnnotationProblem
     from aggregator.gameserverset.facts import Facts
     from aggregator.gameserverset.scale import ScalePlan
     from aggregator.gameserverset.server import Server
-    from aggregator.gameserverset.update import UpdatePlan
+    from aggregator.gameserverset.update import Hindrance, UpdatePlan
 
 READY = "Ready"
 PROGRESSING = "Progressing"
 QUALITIES_VALID = "ServiceQualitiesValid"
 RESERVE_VALID = "ReserveIdsValid"
+ANNOTATIONS_VALID = "AnnotationsValid"
 WAITING = "WaitingForTermination"
 NAME_TAKEN = "NameTaken"
 SCALE_DOWN_BLOCKED = "ScaleDownBlocked"
@@ -33,6 +35,16 @@ REPLICA_FAILURE = "ReplicaFailure"
 AGENT_MISSING = "AgentMissing"
 
 _NAMED = 5
+# The reason of Progressing while an update stands still, and what would let it go on.
+_STANDS: dict[Hindrance, str] = {
+    "OnDelete": "spec.updateStrategy.type is OnDelete, so each is updated when its pod is deleted",
+    "UpdatePaused": "set spec.updateStrategy.rollingUpdate.paused to false to go on",
+    "NoneMayBeUnavailable": "spec.updateStrategy.rollingUpdate.maxUnavailable is 0, raise it",
+    "AllocatedProtected": "the annotation gamekeeper.dev/protect-allocated spares them while they "
+    "are Allocated",
+    "StateLeftOut": "the annotation gamekeeper.dev/update-ops-states leaves their opsStates out",
+    "InPlaceImpossible": "podUpdatePolicy is InPlaceOnly, and more than images and metadata differ",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,7 @@ class Situation:
         refusal: why the API server refused the last pods; empty when it did not.
         needs_agent: the set has service qualities and its pods get an agent.
         paused: nothing is written for this set.
+        annotation_problems: what in the set's annotations means nothing.
     """
 
     set_name: str
@@ -70,6 +83,7 @@ class Situation:
     refusal: str = ""
     needs_agent: bool = False
     paused: bool = False
+    annotation_problems: Sequence[AnnotationProblem] = ()
 
 
 def plan_conditions(facts: Facts, has_qualities: bool, seen: Situation) -> list[ConditionState]:
@@ -79,6 +93,7 @@ def plan_conditions(facts: Facts, has_qualities: bool, seen: Situation) -> list[
         _progressing(seen),
         _qualities(facts, has_qualities),
         _reserve(facts),
+        _annotations(seen),
         _refused(seen),
         _waiting(seen),
         _taken(seen),
@@ -108,6 +123,11 @@ def _progressing(seen: Situation) -> ConditionState:
         return ConditionState(PROGRESSING, True, "Scaling", message)
     if seen.updates.outdated:
         message = f"{seen.updates.outdated} servers are still to be updated"
+        hindrances = seen.updates.hindrances
+        if hindrances:
+            # As a Deployment says DeploymentPaused: what stands still is not in progress.
+            message += ": " + "; ".join(_STANDS[hindrance] for hindrance in hindrances)
+            return ConditionState(PROGRESSING, False, hindrances[0], message)
         return ConditionState(PROGRESSING, True, "Updating", message)
     return ConditionState(PROGRESSING, False, "Complete", "every server is as it should be")
 
@@ -130,6 +150,14 @@ def _reserve(facts: Facts) -> ConditionState | None:
         f"spec.reserveGameServerIds[{problem.index}]: {problem.message}" for problem in problems
     )
     return ConditionState(RESERVE_VALID, False, "ItemIgnored", message)
+
+
+def _annotations(seen: Situation) -> ConditionState | None:
+    problems = seen.annotation_problems
+    if not problems:
+        return None
+    message = _join(f"{problem.path}: {problem.message}" for problem in problems)
+    return ConditionState(ANNOTATIONS_VALID, False, "ValueIgnored", message)
 
 
 def _refused(seen: Situation) -> ConditionState | None:

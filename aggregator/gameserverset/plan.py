@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aggregator.gameserverset.accounting import parse_accounted
 from aggregator.gameserverset.adoption import Adoption, plan_adoptions
+from aggregator.gameserverset.annotations import annotation_problems, is_on, parse_update_states
 from aggregator.gameserverset.conditions import Situation, plan_conditions
 from aggregator.gameserverset.facts import Facts, read_facts, resolve
 from aggregator.gameserverset.failures import Failure, Replacements, plan_replacements
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from aggregator.gameserverset.revision import Template
     from aggregator.gameserverset.server import Server
+    from aggregator.gameserverset.update import Halt
     from aggregator.pods import Pod
     from shared.api.gameserver import GameServer
     from shared.api.gameserverset import GameServerSet, GameServerSetStatus
@@ -120,8 +122,9 @@ def observe(
 def plan(observed: Observed) -> Plan:
     """Return what to do for one set."""
     owner, facts = observed.owner, observed.facts
-    paused = owner.metadata.annotations.get(names.PAUSED_ANNOTATION) == "true"
-    accounted = parse_accounted(owner.metadata.annotations)
+    annotations = owner.metadata.annotations
+    paused = is_on(annotations, names.PAUSED_ANNOTATION)
+    accounted = parse_accounted(annotations)
     servers = observed.present.servers
     scale = plan_scale(
         servers, owner.spec.replicas, facts.reserved, _scale_rules(observed, accounted)
@@ -145,6 +148,9 @@ def plan(observed: Observed) -> Plan:
         refusal=observed.refusal,
         needs_agent=wants_agent(owner) and bool(owner.spec.service_qualities),
         paused=paused,
+        annotation_problems=annotation_problems(
+            annotations, {server.written_ops_state for server in servers}
+        ),
     )
     conditions = plan_conditions(facts, bool(owner.spec.service_qualities), situation)
     status = plan_status(owner, servers, facts.revision, conditions, observed.now)
@@ -201,23 +207,16 @@ def _scale_rules(observed: Observed, accounted: tuple[str, ...]) -> ScaleRules:
 
 def _update_rules(observed: Observed, wanted: Sequence[Server]) -> UpdateRules:
     owner, facts = observed.owner, observed.facts
-    strategy = owner.spec.update_strategy
-    rolling = strategy.rolling_update
-    states = owner.metadata.annotations.get(names.UPDATE_OPS_STATES_ANNOTATION)
+    rolling = owner.spec.update_strategy.rolling_update
     revisions = {server.revision for server in wanted}
     return UpdateRules(
         revision=facts.revision,
-        # Without the templates a patch in place would be taken for impossible: wait for them.
-        rolls=strategy.type == "RollingUpdate"
-        and not rolling.paused
-        and observed.templates is not None,
+        halt=_halt(observed),
         partition=resolve(rolling.partition, owner.spec.replicas, round_up=True),
         max_unavailable=resolve(rolling.max_unavailable, owner.spec.replicas, round_up=False),
         policy=rolling.pod_update_policy,
         grace=timedelta(seconds=rolling.in_place_update_strategy.grace_period_seconds),
-        ops_states=None
-        if states is None
-        else frozenset(part.strip() for part in states.split(",")),
+        ops_states=parse_update_states(owner.metadata.annotations),
         protects_allocated=_protects(owner),
         changes=_changes(observed, revisions - {facts.revision}),
         images={
@@ -226,6 +225,16 @@ def _update_rules(observed: Observed, wanted: Sequence[Server]) -> UpdateRules:
             if revision in revisions or revision == facts.revision
         },
     )
+
+
+def _halt(observed: Observed) -> Halt | None:
+    strategy = observed.owner.spec.update_strategy
+    if strategy.type == "OnDelete":
+        return "OnDelete"
+    if strategy.rolling_update.paused:
+        return "UpdatePaused"
+    # Without the templates a patch in place would be taken for impossible: wait for them.
+    return "TemplatesUnknown" if observed.templates is None else None
 
 
 def _changes(observed: Observed, outdated: Iterable[str]) -> dict[str, Change | None]:
@@ -242,7 +251,7 @@ def _changes(observed: Observed, outdated: Iterable[str]) -> dict[str, Change | 
 
 
 def _protects(owner: GameServerSet) -> bool:
-    return owner.metadata.annotations.get(names.PROTECT_ANNOTATION) == "true"
+    return is_on(owner.metadata.annotations, names.PROTECT_ANNOTATION)
 
 
 def _former_ids(observed: Observed, wanted: Sequence[Server], scale: ScalePlan) -> frozenset[int]:

@@ -12,13 +12,15 @@ a server is updated, if it may be:
   it is recreated) and not available, and the mark is taken back when it is no longer to be updated.
 
 Per-server images are given at once: somebody asked for this very server.
+
+An update that cannot go on by itself says why: what waits for a person looks like what takes long.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from aggregator.gameserverset.inplace import Change
 from aggregator.gameserverset.overrides import render_images
@@ -32,6 +34,18 @@ if TYPE_CHECKING:
     from aggregator.gameserverset.server import Server
 
 Policy = Literal["ReCreate", "InPlaceIfPossible", "InPlaceOnly"]
+# Why no server is updated now. Nobody is told of templates that cannot be read: a failed request is
+# tried again.
+Halt = Literal["OnDelete", "UpdatePaused", "TemplatesUnknown"]
+# Why a server is not updated, whoever becomes available meanwhile; until somebody does something.
+Hindrance = Literal[
+    "OnDelete",
+    "UpdatePaused",
+    "NoneMayBeUnavailable",
+    "AllocatedProtected",
+    "StateLeftOut",
+    "InPlaceImpossible",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +54,7 @@ class UpdateRules:
 
     Attributes:
         revision: that servers should have.
-        rolls: false while updates are paused, or left to whoever deletes pods.
+        halt: why nobody is updated, None when servers are.
         partition: number of servers left outdated.
         max_unavailable: servers that may be not available.
         grace: between taking a server out of service and its patch.
@@ -50,7 +64,7 @@ class UpdateRules:
     """
 
     revision: str
-    rolls: bool = True
+    halt: Halt | None = None
     partition: int = 0
     max_unavailable: int = 1
     policy: Policy = "ReCreate"
@@ -104,12 +118,15 @@ class UpdatePlan:
         refused: outdated servers that InPlaceOnly cannot update.
         outdated: number of servers that are to be updated sooner or later.
         requeue_after: until the next grace period ends.
+        hindrances: what keeps every one of them from it, each once; empty while one may be updated,
+            now or as soon as others are available.
     """
 
     steps: tuple[Step, ...] = ()
     refused: tuple[Server, ...] = ()
     outdated: int = 0
     requeue_after: timedelta | None = None
+    hindrances: tuple[Hindrance, ...] = ()
 
 
 def update_order(server: Server) -> tuple[bool, int, int]:
@@ -130,7 +147,7 @@ def plan_updates(
     """
     outdated = [server for server in servers if server.revision != rules.revision]
     chosen = _Chosen()
-    if outdated and rules.rolls:
+    if outdated and rules.halt is None:
         chosen = _choose(servers, outdated, replicas, rules, now)
     steps = dict(chosen.steps)
     for server in servers:
@@ -143,11 +160,14 @@ def plan_updates(
         elif server.asked_images != server.given_images:
             change = _with_overrides(Change(), server, rules.images.get(server.revision))
             steps[server.pod_uid] = PatchInPlace(server, change, server.revision)
+    left = max(0, len(outdated) - rules.partition)
+    stands = left and not chosen.steps and not chosen.waiting
     return UpdatePlan(
         steps=tuple(steps.values()),
         refused=tuple(sorted(chosen.refused, key=lambda server: server.id)),
-        outdated=max(0, len(outdated) - rules.partition),
+        outdated=left,
         requeue_after=min(chosen.waits, default=None),
+        hindrances=_hindrances(outdated, rules, now) if stands else (),
     )
 
 
@@ -182,7 +202,7 @@ def _choose(
     for server in candidates:
         if left <= 0:
             break
-        if not _may_update(server, rules):
+        if _spared(server, rules):
             continue
         step = _next_step(server, rules, now)
         if step is None:
@@ -208,10 +228,36 @@ class _Wait:
     remaining: timedelta | None = None
 
 
-def _may_update(server: Server, rules: UpdateRules) -> bool:
+def _hindrances(
+    outdated: Iterable[Server], rules: UpdateRules, now: datetime
+) -> tuple[Hindrance, ...]:
+    """Return what keeps all of these servers from being updated; nothing when one may be."""
+    if rules.halt is not None:
+        return () if rules.halt == "TemplatesUnknown" else (rules.halt,)
+    found = {_hindrance(server, rules, now) for server in outdated}
+    if None in found:
+        return ()
+    return tuple(hindrance for hindrance in get_args(Hindrance) if hindrance in found)
+
+
+def _hindrance(server: Server, rules: UpdateRules, now: datetime) -> Hindrance | None:
+    spared = _spared(server, rules)
+    if spared is not None:
+        return spared
+    step = _next_step(server, rules, now)
+    if step is None:
+        return "InPlaceImpossible"
+    stays = server.available and _disturbs(step) and not rules.max_unavailable
+    return "NoneMayBeUnavailable" if stays else None
+
+
+def _spared(server: Server, rules: UpdateRules) -> Hindrance | None:
+    """Return why a server is not to be touched, None when it may be."""
     if rules.protects_allocated and server.ops_state == names.OPS_STATE_ALLOCATED:
-        return False
-    return rules.ops_states is None or server.ops_state in rules.ops_states
+        return "AllocatedProtected"
+    if rules.ops_states is None or server.ops_state in rules.ops_states:
+        return None
+    return "StateLeftOut"
 
 
 def _disturbs(step: Step | _Wait) -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from aggregator.gameserverset.annotations import AnnotationProblem
 from aggregator.gameserverset.conditions import ConditionState, Situation, plan_conditions
 from aggregator.gameserverset.facts import Facts, resolve
 from aggregator.gameserverset.ids import IdProblem, IdSet
@@ -85,6 +86,49 @@ def test_progressing(fields, holds, reason, message):
 
 
 @pytest.mark.parametrize(
+    ("hindrances", "reason", "why"),
+    [
+        (
+            ("OnDelete",),
+            "OnDelete",
+            "spec.updateStrategy.type is OnDelete, so each is updated when its pod is deleted",
+        ),
+        (
+            ("UpdatePaused",),
+            "UpdatePaused",
+            "set spec.updateStrategy.rollingUpdate.paused to false to go on",
+        ),
+        (
+            ("NoneMayBeUnavailable",),
+            "NoneMayBeUnavailable",
+            "spec.updateStrategy.rollingUpdate.maxUnavailable is 0, raise it",
+        ),
+        (
+            ("AllocatedProtected", "StateLeftOut"),
+            "AllocatedProtected",
+            "the annotation gamekeeper.dev/protect-allocated spares them while they are Allocated; "
+            "the annotation gamekeeper.dev/update-ops-states leaves their opsStates out",
+        ),
+        (
+            ("InPlaceImpossible",),
+            "InPlaceImpossible",
+            "podUpdatePolicy is InPlaceOnly, and more than images and metadata differ",
+        ),
+    ],
+)
+def test_an_update_that_stands_still_says_what_it_waits_for(hindrances, reason, why):
+    updates = UpdatePlan(outdated=2, hindrances=hindrances)
+    message = f"2 servers are still to be updated: {why}"
+    expected = ConditionState("Progressing", False, reason, message)
+    assert conditions(updates=updates)["Progressing"] == expected
+
+
+def test_growth_is_progress_while_an_update_stands_still():
+    updates = UpdatePlan(outdated=2, hindrances=("OnDelete",))
+    assert conditions(updates=updates, replicas=4)["Progressing"].reason == "Scaling"
+
+
+@pytest.mark.parametrize(
     ("count", "listed"),
     [
         (1, "minecraft-0"),
@@ -115,6 +159,20 @@ WITHOUT = [*SERVERS[:2], Server(2, "pod-2")]
                 "ItemIgnored",
                 "spec.reserveGameServerIds[1]: means nothing; "
                 "spec.reserveGameServerIds[3]: nor this",
+            ),
+        ),
+        (
+            {
+                "annotation_problems": (
+                    AnnotationProblem("metadata.annotations[a]", "means nothing"),
+                    AnnotationProblem("metadata.annotations[b]", "nor this"),
+                )
+            },
+            ConditionState(
+                "AnnotationsValid",
+                False,
+                "ValueIgnored",
+                "metadata.annotations[a]: means nothing; metadata.annotations[b]: nor this",
             ),
         ),
         ({"qualities": True}, ConditionState("ServiceQualitiesValid", True, "AllValid")),

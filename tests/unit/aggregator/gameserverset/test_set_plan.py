@@ -217,9 +217,38 @@ def test_nothing_is_updated_while_the_templates_cannot_be_read():
     assert decision.updates.steps == ()
 
 
-def test_on_delete_leaves_running_servers_alone():
-    owner = game_server_set(replicas=1, updateStrategy={"type": "OnDelete"})
-    assert plan(observed(old_pair(0), owner=owner)).updates.steps == ()
+@pytest.mark.parametrize(
+    ("fields", "annotations", "reason"),
+    [
+        pytest.param({"type": "OnDelete"}, {}, "OnDelete", id="OnDelete"),
+        pytest.param({"rollingUpdate": {"paused": True}}, {}, "UpdatePaused", id="paused"),
+        pytest.param(
+            {"type": "OnDelete", "rollingUpdate": {"paused": True}}, {}, "OnDelete", id="both"
+        ),
+        pytest.param({}, {names.PROTECT_ANNOTATION: "true"}, "AllocatedProtected", id="protected"),
+        pytest.param(
+            {}, {names.UPDATE_OPS_STATES_ANNOTATION: "None"}, "StateLeftOut", id="another state"
+        ),
+    ],
+)
+def test_an_update_that_waits_for_a_person_is_not_in_progress(fields, annotations, reason):
+    owner = game_server_set(replicas=1, updateStrategy=fields, annotations=annotations)
+    decision = plan(observed(old_pair(0, opsState="Allocated"), owner=owner))
+    told = {each.type: (each.status, each.reason) for each in decision.status.conditions}
+    assert (decision.updates.steps, told["Progressing"]) == ((), ("False", reason))
+
+
+def test_an_annotation_that_means_nothing_is_told():
+    annotations = {names.UPDATE_OPS_STATES_ANNOTATION: "maintaining, Draining"}
+    owner = game_server_set(replicas=1, annotations=annotations)
+    message = (
+        "metadata.annotations[gamekeeper.dev/update-ops-states]: "
+        "no server is in the opsState 'maintaining'; write Maintaining if that is meant"
+    )
+    told = condition("AnnotationsValid", "False", "ValueIgnored", message)
+    assert told in plan(observed(pair(0), owner=owner)).status.conditions
+    there = plan(observed(pair(0, opsState="maintaining"), owner=owner))
+    assert told not in there.status.conditions
 
 
 @pytest.mark.parametrize(

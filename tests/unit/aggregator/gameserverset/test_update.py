@@ -90,7 +90,7 @@ def outdated(count, **fields):
             [1],
             id="one was updated before",
         ),
-        pytest.param(outdated(3), {"rolls": False}, 3, [], id="paused"),
+        pytest.param(outdated(3), {"halt": "UpdatePaused"}, 3, [], id="paused"),
         pytest.param([server(0, "new"), server(1, "new")], {}, 2, [], id="all are up to date"),
         pytest.param(
             [replace(server(1), ops_state="Allocated"), server(0)],
@@ -222,7 +222,7 @@ FORMER = replace(MARKED, revision="former")
         ),
         pytest.param(
             busy(0, MARKED),
-            replace(IN_PLACE, rolls=False),
+            replace(IN_PLACE, halt="UpdatePaused"),
             NOW,
             Unmark(busy(0, MARKED)),
             id="paused before it began",
@@ -243,7 +243,9 @@ def test_how_one_server_is_updated(one, rules, now, expected):
 def test_in_place_only_refuses_what_needs_another_pod():
     rules = replace(ONLY, changes={"old": None}, max_unavailable=2)
     plan = plan_updates(outdated(2), 2, rules, NOW)
-    assert plan == UpdatePlan(refused=(server(0), server(1)), outdated=2)
+    assert plan == UpdatePlan(
+        refused=(server(0), server(1)), outdated=2, hindrances=("InPlaceImpossible",)
+    )
 
 
 def test_metadata_is_changed_everywhere_at_once():
@@ -268,8 +270,82 @@ def test_it_comes_back_when_the_grace_period_ends():
 @pytest.mark.parametrize(("partition", "left"), [(0, 2), (1, 1), (2, 0), (5, 0)], ids=str)
 def test_how_many_are_still_to_be_updated(partition, left):
     servers = [*outdated(2), server(2, "new")]
-    rules = replace(RECREATE, partition=partition, rolls=False)
+    rules = replace(RECREATE, partition=partition, halt="UpdatePaused")
     assert plan_updates(servers, 3, rules, NOW).outdated == left
+
+
+ALLOCATED = replace(server(0), ops_state="Allocated")
+MAINTAINING = replace(server(1), ops_state="Maintaining")
+SPARED = {"protects_allocated": True, "ops_states": frozenset({"None", "Allocated"})}
+
+
+@pytest.mark.parametrize(
+    ("servers", "fields", "expected"),
+    [
+        pytest.param(outdated(2), {}, (), id="they are updated"),
+        pytest.param(outdated(2), {"halt": "OnDelete"}, ("OnDelete",), id="OnDelete"),
+        pytest.param(outdated(2), {"halt": "UpdatePaused"}, ("UpdatePaused",), id="paused"),
+        pytest.param(
+            outdated(2), {"halt": "UpdatePaused", "partition": 2}, (), id="paused, none is left"
+        ),
+        pytest.param(
+            outdated(2), {"halt": "TemplatesUnknown"}, (), id="a request that is tried again"
+        ),
+        pytest.param([ALLOCATED], SPARED, ("AllocatedProtected",), id="spared"),
+        pytest.param([MAINTAINING], SPARED, ("StateLeftOut",), id="another state"),
+        pytest.param(
+            [MAINTAINING, ALLOCATED], SPARED, ("AllocatedProtected", "StateLeftOut"), id="both"
+        ),
+        pytest.param(
+            [MAINTAINING, ALLOCATED],
+            SPARED | {"ops_states": frozenset({"Maintaining"})},
+            (),
+            id="one is to be updated",
+        ),
+        pytest.param(
+            [ALLOCATED, server(1), server(2)],
+            SPARED | {"partition": 2},
+            (),
+            id="others are to be updated in its place",
+        ),
+        pytest.param(
+            [ALLOCATED, server(1, "new", available=False)],
+            SPARED,
+            ("AllocatedProtected",),
+            id="spared, whoever is not available",
+        ),
+        pytest.param(
+            [server(0), server(1, "new", available=False)],
+            {},
+            (),
+            id="the others become available by themselves",
+        ),
+        pytest.param(
+            outdated(2), {"max_unavailable": 0}, ("NoneMayBeUnavailable",), id="none may be out"
+        ),
+        pytest.param(
+            [server(0), server(1, available=False)],
+            {"max_unavailable": 0},
+            (),
+            id="one is out anyway",
+        ),
+        pytest.param(
+            [busy(0, MARKED, update_held=True)],
+            {"policy": "InPlaceIfPossible", "changes": {"old": IMAGE}},
+            (),
+            id="a hook is waited for",
+        ),
+        pytest.param(
+            [server(0), replace(ALLOCATED, id=1)],
+            SPARED | {"policy": "InPlaceOnly"},
+            ("AllocatedProtected", "InPlaceImpossible"),
+            id="impossible, and spared",
+        ),
+    ],
+)
+def test_an_update_that_nobody_can_go_on_with_says_why(servers, fields, expected):
+    plan = plan_updates(servers, len(servers), replace(RECREATE, **fields), NOW)
+    assert plan.hindrances == expected
 
 
 OWN = (("game", "game:9"),)
@@ -311,7 +387,7 @@ def test_images_of_one_server(asked, given, revision, change):
         IN_PLACE,
         changes={"old": Change(images={"game": "game:2", "log": "log:2"})},
         images=TEMPLATE,
-        rolls=revision != "unknown",
+        halt="TemplatesUnknown" if revision == "unknown" else None,
     )
     one = server(0, revision, asked_images=asked, given_images=given)
     after = "new" if revision == "old" else revision
@@ -321,7 +397,7 @@ def test_images_of_one_server(asked, given, revision, change):
 
 def test_images_of_one_server_wait_for_nobody():
     servers = [server(0, "new", asked_images=OWN), server(1, "new", available=False)]
-    rules = replace(IN_PLACE, rolls=False, max_unavailable=0)
+    rules = replace(IN_PLACE, halt="UpdatePaused", max_unavailable=0)
     assert [step.server.id for step in steps_of(servers, rules)] == [0]
 
 
