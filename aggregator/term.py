@@ -20,9 +20,10 @@ from aggregator.kube.controller import Controller
 from aggregator.kube.events import EventRecorder
 from aggregator.kube.expectations import Expectations
 from aggregator.kube.resources import ObjectKey
+from aggregator.kube.workqueue import WorkQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from aggregator.gameserverset.agent_container import AgentTemplate
     from aggregator.gameserverset.trust import TrustBundle
@@ -41,6 +42,7 @@ class Term:
         caches: what the controllers read.
         agent: what the agents of all sets have in common.
         trust: whom they trust.
+        queue: makes the queue of each controller.
 
     Attributes:
         autoscaling: of this term.
@@ -53,6 +55,7 @@ class Term:
         caches: Caches,
         agent: AgentTemplate,
         trust: TrustBundle,
+        queue: Callable[[], WorkQueue[ObjectKey]] = WorkQueue,
     ) -> None:
         self._caches = caches
         self._expectations = Expectations()
@@ -65,9 +68,15 @@ class Term:
         applier = Applier(client, self._events, self._expectations, trust, agent, companions)
         self._reports = servers = GameServerReconciler(client, self._events, caches)
         sets = GameServerSetReconciler(caches, applier, self._expectations)
-        self._servers = Controller("gameserver", servers.reconcile, settings.workers)
-        self._sets = Controller("gameserverset", sets.reconcile, settings.workers)
-        self.autoscaling = Autoscaling(client, self._events, caches, settings.workers)
+        workers = settings.workers
+        self._servers = Controller("gameserver", servers.reconcile, workers, queue())
+        self._sets = Controller("gameserverset", sets.reconcile, workers, queue())
+        self.autoscaling = Autoscaling(client, self._events, caches, workers, queue)
+
+    @property
+    def controllers(self) -> tuple[Controller, ...]:
+        """All of them: of servers, of sets, and those of the autoscalers."""
+        return self._servers, self._sets, *self.autoscaling.controllers
 
     async def run(self) -> None:
         """Reconcile everything, then whatever changes, until cancelled."""
@@ -88,8 +97,7 @@ class Term:
 
     def figures(self) -> list[tuple[str, int, Mapping[str, int]]]:
         """Return name, keys that wait and outcomes so far of each controller, for metrics."""
-        controllers = (self._servers, self._sets, *self.autoscaling.controllers)
-        return [(each.name, len(each.queue), each.outcomes) for each in controllers]
+        return [(each.name, len(each.queue), each.outcomes) for each in self.controllers]
 
     def look_at_server(self, key: ObjectKey) -> None:
         """Have a server reconciled."""

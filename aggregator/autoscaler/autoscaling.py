@@ -11,8 +11,11 @@ from aggregator.autoscaler.marked import MarkedRemover
 from aggregator.autoscaler.reconciler import DEBOUNCE_SECONDS, AutoscalerReconciler
 from aggregator.autoscaler.rivals import RivalReader
 from aggregator.kube.controller import Controller
+from aggregator.kube.workqueue import WorkQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aggregator.caches import Caches
     from aggregator.kube.events import EventRecorder
     from aggregator.kube.resources import ObjectKey
@@ -28,10 +31,16 @@ class Autoscaling:
         events: for what was done.
         caches: what is decided on.
         workers: autoscalers that are reconciled at a time.
+        queue: makes the queue of each controller.
     """
 
     def __init__(
-        self, client: KubeClient, events: EventRecorder, caches: Caches, workers: int
+        self,
+        client: KubeClient,
+        events: EventRecorder,
+        caches: Caches,
+        workers: int,
+        queue: Callable[[], WorkQueue[ObjectKey]] = WorkQueue,
     ) -> None:
         self._caches = caches
         applier = Applier(client, events)
@@ -39,8 +48,8 @@ class Autoscaling:
             caches, caches.autoscalers, applier, RivalReader(client)
         )
         self._remover = MarkedRemover(caches, applier)
-        self._autoscalers = Controller("autoscaler", self._reconciler.reconcile, workers)
-        self._removals = Controller("marked servers", self._remover.reconcile, workers)
+        self._autoscalers = Controller("autoscaler", self._reconciler.reconcile, workers, queue())
+        self._removals = Controller("marked servers", self._remover.reconcile, workers, queue())
 
     @property
     def controllers(self) -> tuple[Controller, ...]:

@@ -102,12 +102,16 @@ class Controller:
                 with structlog.contextvars.bound_contextvars(
                     **{log_keys.CONTROLLER: self.name, log_keys.KEY: str(key)}
                 ):
-                    await self._run_once(key)
+                    await self.run_once(key)
             finally:
                 self.queue.done(key)
 
-    async def _run_once(self, key: ObjectKey) -> None:
-        """Reconcile one key, decide when it comes again, and write its one line."""
+    async def run_once(self, key: ObjectKey) -> None:
+        """Reconcile one key, decide when it comes again, and write its one line.
+
+        The workers call it for a key that they took from the queue. Who takes keys from the queue
+        by other rules than theirs may call it too: a simulation of many orders does.
+        """
         started = monotonic_seconds()
         details: dict[str, Any] = {}
         try:
