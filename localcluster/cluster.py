@@ -22,6 +22,7 @@ import yaml
 
 from localcluster.certificates import make_authority
 from localcluster.janitor import MARKER, Janitor
+from localcluster.kubeconfig import check_destination, write_kubeconfig
 from localcluster.kubelet.host import check_host
 from localcluster.programs import HttpReady, Program, ProgramSpec
 from shared.errors import TerminalError
@@ -89,9 +90,12 @@ class LocalCluster:
         """Start the API server and the kubelet.
 
         Raises:
+            InvalidInput: the kubeconfig cannot be written where it is to be.
             TerminalError: this machine cannot run pods, or a program did not start; nothing is
             left.
         """
+        if self._options.kubeconfig is not None:
+            check_destination(self._options.kubeconfig)
         problem = check_host()
         if problem is not None:
             raise TerminalError("HostNotSupported", problem)
@@ -182,10 +186,10 @@ class LocalCluster:
 
         await self.start_program(ProgramSpec("API server", arguments, HttpReady(url, ca_file)))
         self._server = f"https://{ADDRESS}:{port_file.read_text().strip()}"
-        people = self._options.kubeconfig or self.directory / "kubeconfig"
-        self.kubeconfig = self._write_kubeconfig(people, tokens[ADMIN[0]])
-        own = self.directory / "credentials" / "aggregator.kubeconfig"
-        self.aggregator_kubeconfig = self._write_kubeconfig(own, tokens[AGGREGATOR[0]])
+        self.kubeconfig = self._options.kubeconfig or self.directory / "kubeconfig"
+        self.aggregator_kubeconfig = self.directory / "credentials" / "aggregator.kubeconfig"
+        for path, user in ((self.kubeconfig, ADMIN), (self.aggregator_kubeconfig, AGGREGATOR)):
+            write_kubeconfig(path, self._server, self._ca_file, tokens[user[0]])
 
     async def _start_kubelet(self, tokens: Mapping[str, str]) -> None:
         images = {image: str(folder) for image, folder in self._options.images.items()}
@@ -220,22 +224,6 @@ class LocalCluster:
         path = self.directory / "credentials" / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         path.chmod(0o600)
-        return path
-
-    def _write_kubeconfig(self, path: Path, token: str) -> Path:
-        name = "gamekeeper-local"
-        context = {"cluster": name, "user": name, "namespace": "default"}
-        cluster = {"server": self._server, "certificate-authority": str(self._ca_file)}
-        body = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": name,
-            "clusters": [{"name": name, "cluster": cluster}],
-            "contexts": [{"name": name, "context": context}],
-            "users": [{"name": name, "user": {"token": token}}],
-        }
-        path.touch(mode=0o600)
-        path.write_text(yaml.safe_dump(body, sort_keys=False))
         return path
 
 
