@@ -225,7 +225,9 @@ class Aggregator:
             batch=self._batch,
         )
         handle, context = ReportIntake(ports).handle, self._endpoint.context
-        return HttpServer(handle, settings.report_address, settings.report_port, context)
+        address, port = settings.report_address, settings.report_port
+        # An agent speaks at every heartbeat: one that is lost needs no connection any longer.
+        return HttpServer(handle, address, port, context, self._caches.ledger.patience_seconds)
 
 
 def _candidate(settings: Settings) -> Candidate:

@@ -64,6 +64,11 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def patience_seconds(self) -> float:
+        """After how long a silent agent is lost."""
+        return self._patience_seconds
+
     def begin(self, now: float) -> None:
         """Begin to lead: forget what was reported before, and have patience with everybody anew."""
         self._started_seconds = now

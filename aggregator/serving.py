@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Agents hold their connections open; a stop must not wait for them.
 _SHUTDOWN_SECONDS = 1.0
+_IDLE_SECONDS = 75.0
 
 
 class HttpServer:
@@ -28,6 +29,8 @@ class HttpServer:
         address: IP address to listen on.
         port: 0 for any that is free.
         context: certificate; None for plain HTTP.
+        idle_seconds: after which a connection is hung up that has not said a whole request, be it
+            the first or the next; without it anybody could hold any number for an hour.
     """
 
     def __init__(
@@ -36,8 +39,10 @@ class HttpServer:
         address: str,
         port: int,
         context: ssl.SSLContext | None = None,
+        idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
         self._app = app
+        self._idle_seconds = idle_seconds
         self._runner: web.BaseRunner | None = None
         self._address = address
         self._port = port
@@ -49,7 +54,7 @@ class HttpServer:
         Raises:
             InvalidInput: the port is in use or not allowed.
         """
-        runner = self._runner = _runner(self._app)
+        runner = self._runner = _runner(self._app, self._idle_seconds)
         await runner.setup()
         try:
             await web.TCPSite(runner, self._address, self._port, ssl_context=self._context).start()
@@ -83,9 +88,14 @@ class HttpServer:
                 tasks.create_task(connection.shutdown(_SHUTDOWN_SECONDS))
 
 
-def _runner(app: web.Application | Handler) -> web.BaseRunner:
+def _runner(app: web.Application | Handler, idle_seconds: float) -> web.BaseRunner:
     """Return what runs a server; must be called in its event loop."""
     if isinstance(app, web.Application):
-        return web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
-    server = web.Server(app, access_log=None)
+        return web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+            keepalive_timeout=idle_seconds,
+        )
+    server = web.Server(app, access_log=None, keepalive_timeout=idle_seconds)
     return web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
