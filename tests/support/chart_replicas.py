@@ -1,0 +1,278 @@
+"""The chart's Deployment on a local cluster: its replicas are pods that the local kubelet runs.
+
+What a cluster adds to a Deployment is added here: the controller that makes its pods, the service
+account in them (its token, the API server's address and authority), and the Service that leads
+agents to the leader. One thing is different: pods of a local cluster are on this machine's network,
+so each replica listens on its pod's own address and not on all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import sysconfig
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from aggregator.kube.client import HttpKubeClient, open_kube_client
+from aggregator.kube.resources import PODS, ObjectKey, Resource
+from cli.cluster import AGENT_IMAGE, agent_image
+from cli.kubectl import Kubectl
+from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
+from shared.api import names
+from tests.support.forwarder import Forwarder
+from tests.support.helm import CHART, NAMESPACE, RELEASE, of_kind, render
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+Json = dict[str, Any]
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+REPOSITORY = Path(__file__).parents[2]
+AGGREGATOR_IMAGE = "gamekeeper/aggregator:local"
+# Short enough for a test, long enough for a machine whose cores are busy.
+LEASE_SECONDS = 8
+_ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+_ROOT_CA = "kube-root-ca.crt"
+_OWN_ADDRESS = ("REPORT_ADDRESS", "HEALTH_ADDRESS", "STATUS_ADDRESS", "KEDA_ADDRESS")
+# Tells which process of this machine is of which pod; no setting of the aggregator.
+_MARK = "REPLICA_POD_UID"
+_POLL_SECONDS = 0.2
+
+
+def aggregator_image() -> Json:
+    """Return the image.yaml of the aggregator: this very source and its libraries."""
+    folder, python = Path("/opt/gamekeeper"), Path("/opt/gamekeeper/python")
+    prefix = Path(sys.base_prefix).resolve()
+    program = python / Path(sys.executable).resolve().relative_to(prefix)
+    libraries = Path(sysconfig.get_path("purelib")).resolve()
+    mounts = {
+        python: prefix,
+        folder / "libraries": libraries,
+        folder / "aggregator": REPOSITORY / "aggregator",
+        folder / "shared": REPOSITORY / "shared",
+    }
+    return {
+        "command": [str(program), "-S", "-m", "aggregator"],
+        "env": {
+            "PYTHONPATH": f"{folder}:{folder / 'libraries'}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LD_LIBRARY_PATH": str(python / "lib"),
+        },
+        "mounts": [{"source": str(here), "target": str(there)} for there, here in mounts.items()],
+    }
+
+
+@dataclass(frozen=True)
+class Replicated:
+    """A cluster whose aggregators are the pods of the chart's Deployment.
+
+    Attributes:
+        reports: the Service that agents report to.
+        report_port: of that Service, on loopback.
+    """
+
+    cluster: LocalCluster
+    kubectl: Kubectl
+    kube: HttpKubeClient
+    objects: list[Json]
+    reports: Forwarder
+    report_port: int
+
+    async def get(self, *arguments: str) -> Any:
+        return json.loads(await self.kubectl.run("get", *arguments, "-o", "json"))
+
+    async def apply(self, *bodies: Json) -> None:
+        file = self.cluster.directory / "applied.yaml"
+        file.write_text(yaml.safe_dump_all(bodies))
+        await self.kubectl.run("apply", "-f", str(file))
+
+    @property
+    def deployment(self) -> Json:
+        (deployment,) = of_kind(self.objects, "Deployment").values()
+        return deployment
+
+    @property
+    def selector(self) -> str:
+        """Selects the pods of the Deployment."""
+        labels = self.deployment["spec"]["selector"]["matchLabels"]
+        return ",".join(f"{name}={value}" for name, value in labels.items())
+
+    async def replicas(self, further: str = "") -> list[Json]:
+        """The pods of the Deployment, those that a further selector selects only."""
+        selector = ",".join(filter(None, (self.selector, further)))
+        return [json.loads(raw) for raw in (await self.kube.list(PODS, NAMESPACE, selector)).items]
+
+    async def ready(self) -> list[str]:
+        """The names of the replicas that are ready, and stay."""
+        return sorted(each["metadata"]["name"] for each in await self.replicas() if serves(each))
+
+    async def leaders(self) -> list[str]:
+        """The names of the replicas that the Services select."""
+        led = await self.replicas(f"{names.LEADER_LABEL}=true")
+        return [each["metadata"]["name"] for each in led if serves(each)]
+
+    async def address(self, pod: str) -> str:
+        """The pod's IP address."""
+        body = await self.kube.get(PODS, ObjectKey(NAMESPACE, pod))
+        assert body is not None
+        return str(body["status"]["podIP"])
+
+    async def process(self, pod: str) -> int:
+        """The process id, on this machine, of the aggregator in a pod."""
+        body = await self.kube.get(PODS, ObjectKey(NAMESPACE, pod))
+        assert body is not None
+        wanted = f"{_MARK}={body['metadata']['uid']}".encode()
+        (found,) = [pid for pid in _processes() if wanted in _environment(pid)]
+        return found
+
+
+def serves(pod: Json) -> bool:
+    """Tell whether a Service sends new connections to a pod: it is ready and nobody deletes it."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    ready = any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]
+
+
+@asynccontextmanager
+async def replicated(
+    images: Mapping[str, Path], values: Json | None = None
+) -> AsyncIterator[Replicated]:
+    """Give a cluster in which the replicas of the chart are being started.
+
+    Args:
+        images: folders of the games' images.
+        values: of the chart.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the replicas run as user 65532")
+    port = free_port()
+    chosen = {
+        "aggregator.leaseSeconds": LEASE_SECONDS,
+        "services.reports.port": port,
+        # The Service's name cannot be resolved here, as in a pod on the host's network.
+        "services.reports.clusterIP": ADDRESS,
+    }
+    for name, image in (("agent", AGENT_IMAGE), ("aggregator", AGGREGATOR_IMAGE)):
+        repository, _, tag = image.rpartition(":")
+        chosen |= {f"{name}.image.repository": repository, f"{name}.image.tag": tag}
+        chosen[f"{name}.image.pullPolicy"] = "Never"
+    objects = render(chosen | (values or {}), "--skip-tests")
+    programs = {AGENT_IMAGE: agent_image(), AGGREGATOR_IMAGE: aggregator_image()}
+    options = ClusterOptions(dict(images), programs=programs, rbac=True)
+    async with (
+        LocalCluster(options) as cluster,
+        open_kube_client(str(cluster.kubeconfig)) as kube,
+    ):
+        kubectl = Kubectl(cluster.kubeconfig)
+        await _install(cluster, kubectl, objects)
+
+        async def leader() -> tuple[str, int] | None:
+            for pod in await world.leaders():
+                return await world.address(pod), 8443
+            return None
+
+        world = Replicated(cluster, kubectl, kube, objects, Forwarder(leader), port)
+        async with world.reports.listening(ADDRESS, port), asyncio.TaskGroup() as tasks:
+            keeper = tasks.create_task(_keep_replicas(world))
+            yield world
+            keeper.cancel()
+
+
+async def _install(cluster: LocalCluster, kubectl: Kubectl, objects: list[Json]) -> None:
+    """Apply the chart, and what every namespace of a cluster has."""
+    await kubectl.run("create", "namespace", NAMESPACE)
+    await kubectl.run("apply", "--server-side", "-f", str(CHART / "crds"))
+    await kubectl.run("wait", "--for=condition=Established", "crd", "--all")
+    authority = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+    file = authority["certificate-authority"]
+    await kubectl.run(
+        *("-n", NAMESPACE, "create", "configmap", _ROOT_CA), f"--from-file=ca.crt={file}"
+    )
+    manifest = cluster.directory / "chart.yaml"
+    manifest.write_text(yaml.safe_dump_all(objects))
+    await kubectl.run("apply", "--validate=strict", "-f", str(manifest))
+
+
+async def _keep_replicas(world: Replicated) -> None:
+    """Make a pod whenever fewer live than the Deployment asks for, until cancelled."""
+    server = yaml.safe_load(world.cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+    while True:
+        deployment = await world.kube.get(DEPLOYMENTS, ObjectKey(NAMESPACE, RELEASE))
+        assert deployment is not None
+        going = ("Succeeded", "Failed")
+        living = [
+            each
+            for each in await world.replicas()
+            if "deletionTimestamp" not in each["metadata"]
+            and each.get("status", {}).get("phase") not in going
+        ]
+        for _ in range(deployment["spec"]["replicas"] - len(living)):
+            await world.kube.create(PODS, NAMESPACE, replica(deployment, server["server"]))
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def replica(deployment: Json, server: str) -> Json:
+    """Return a pod of the Deployment as a cluster would make it of the template.
+
+    Args:
+        deployment: as the API server has it.
+        server: URL of the API server.
+    """
+    template = deepcopy(deployment["spec"]["template"])
+    spec = template["spec"]
+    (container,) = spec["containers"]
+    own = {f"GAMEKEEPER_{name}": "status.podIP" for name in _OWN_ADDRESS}
+    own[_MARK] = "metadata.uid"
+    url = urlsplit(server)
+    fixed = {"KUBERNETES_SERVICE_HOST": url.hostname, "KUBERNETES_SERVICE_PORT": str(url.port)}
+    container["env"] = [
+        *(each for each in container["env"] if each["name"] not in own),
+        *({"name": n, "valueFrom": {"fieldRef": {"fieldPath": path}}} for n, path in own.items()),
+        *({"name": name, "value": value} for name, value in fixed.items()),
+    ]
+    account = {"name": "kube-api-access", "mountPath": _ACCOUNT_FOLDER, "readOnly": True}
+    container.setdefault("volumeMounts", []).append(account)
+    sources = [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+        {"configMap": {"name": _ROOT_CA, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+    ]
+    spec.setdefault("volumes", []).append(
+        {"name": account["name"], "projected": {"sources": sources}}
+    )
+    metadata = deployment["metadata"]
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": template["metadata"]
+        | {"generateName": f"{metadata['name']}-", "ownerReferences": [owner]},
+        "spec": spec,
+    }
+
+
+def _processes() -> list[int]:
+    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+
+
+def _environment(pid: int) -> list[bytes]:
+    """Return the variables of a process; none when it is gone or none of ours."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
