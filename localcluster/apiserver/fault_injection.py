@@ -55,6 +55,7 @@ class FaultInjection:
         # Chance decides nothing here that anybody has to keep secret.
         self.faults = Faults(random.Random().random)  # noqa: S311
         self._pasts: dict[int, Store] = {}
+        self._ends: dict[int, asyncio.Event] = {}
         self._open: set[_OpenWatch] = set()
         for rule in rules:
             self.add(rule)
@@ -62,6 +63,7 @@ class FaultInjection:
     def add(self, rule: FaultRule) -> Fault:
         """Put a rule in force; one that drops watches strikes those that are open now."""
         fault = self.faults.add(rule)
+        self._ends[fault.number] = asyncio.Event()
         if rule.action == "stale":
             self._pasts[fault.number] = self._store.copy()
         if rule.action == "drop":
@@ -74,6 +76,8 @@ class FaultInjection:
         """Take a rule out of force and return whether it was there."""
         found = self.faults.remove(number)
         self._pasts.pop(number, None)
+        if number in self._ends:
+            self._ends.pop(number).set()
         for watch in self._watches:
             watch.wake()
         return found
@@ -100,6 +104,8 @@ class FaultInjection:
             for fault in self.faults.due(user, attributes):
                 if fault.rule.action == "delay":
                     await asyncio.sleep(fault.rule.seconds)
+                elif fault.rule.action == "hold":
+                    await self._ends[fault.number].wait()
                 else:
                     return await self._strike(fault, request, handler, attributes)
             return await handler(request)

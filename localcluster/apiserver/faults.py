@@ -1,11 +1,12 @@
 """Faults on purpose: which requests meet which fault. Pure; fault_injection.py makes them happen.
 
 A rule says what requests it is about and what happens to them. Rules are asked in the order in
-which they were added; delays add up, and the first other fault ends the search.
+which they were added; delays and holds add up, and the first other fault ends the search.
 
 | action | what the client meets |
 | --- | --- |
 | delay | the answer comes `seconds` later |
+| hold | nothing is done before the rule is taken away: a request that is on its way for long |
 | conflict | 409 |
 | throttle | 429 with Retry-After: `seconds`, at least 1 |
 | error | 500 |
@@ -29,8 +30,11 @@ if TYPE_CHECKING:
     from localcluster.apiserver.attributes import Attributes
 
 ACTIONS = (
-    "delay", "conflict", "throttle", "error", "gone", "drop", "close-before", "close-after", "stale"
+    "delay", "hold", "conflict", "throttle", "error", "gone", "drop", "close-before", "close-after",
+    "stale"
 )  # fmt: skip
+# What only takes time: the request goes on to the next rule.
+WAITS = ("delay", "hold")
 ANY = "*"
 _ON_READS = ("get", "list", "watch")
 
@@ -131,11 +135,11 @@ class Faults:
         return found
 
     def due(self, user: str, attributes: Attributes) -> Iterator[Fault]:
-        """Yield the faults a request meets, each counted: delays, then at most one other."""
+        """Yield the faults a request meets, each counted: waits, then at most one other."""
         for fault in self.rules:
             if self.strikes(fault, user, attributes):
                 yield fault
-                if fault.rule.action != "delay":
+                if fault.rule.action not in WAITS:
                     return
 
     def strikes(self, fault: Fault, user: str, attributes: Attributes) -> bool:

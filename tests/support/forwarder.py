@@ -81,18 +81,18 @@ class Forwarder:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pump(reader, far_writer))
                 both.create_task(self._pump(far_reader, writer))
-        except* OSError:
-            pass
         finally:
             await _close(far_writer)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(_CHUNK_BYTES):
-            await self._flowing.wait()
-            writer.write(data)
-            await writer.drain()
+        """Pass on what comes, and then that nothing more comes; the other way is left alone."""
+        with suppress(OSError):
+            while data := await reader.read(_CHUNK_BYTES):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
         await self._flowing.wait()
-        if writer.can_write_eof():
+        with suppress(OSError):
             writer.write_eof()
 
 

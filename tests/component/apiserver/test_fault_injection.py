@@ -95,6 +95,18 @@ async def test_a_delay_comes_before_the_write(faulty: Api) -> None:
     assert loop.time() - start >= 0.2
 
 
+async def test_a_held_write_is_done_when_the_rule_is_taken_away(faulty: Api) -> None:
+    rule = await order(faulty, "hold", verb="create")
+    async with asyncio.TaskGroup() as group:
+        write = group.create_task(faulty.ok("POST", MAPS, config_map()))
+        while (await faulty.ok("GET", FAULTS))["faults"][0]["hits"] == 0:
+            await asyncio.sleep(0.01)
+        assert await names(faulty) == []
+        await faulty.ok("DELETE", f"{FAULTS}/{rule}")
+        await write
+    assert await names(faulty) == ["a"]
+
+
 @pytest.mark.parametrize(("action", "stored"), [("close-before", []), ("close-after", ["a"])])
 async def test_a_closed_connection_leaves_the_client_without_an_answer(
     faulty: Api, action: str, stored: list[str]

@@ -61,9 +61,9 @@ def test_a_count_ends_a_rule() -> None:
     assert among.rules[0].described()["hits"] == 2
 
 
-def test_delays_add_up_and_the_first_other_fault_ends_the_search() -> None:
-    rules = [FaultRule(action) for action in ("delay", "delay", "error", "conflict")]
-    assert actions(faults(*rules), CREATE) == ["delay", "delay", "error"]
+def test_waits_add_up_and_the_first_other_fault_ends_the_search() -> None:
+    rules = [FaultRule(action) for action in ("delay", "hold", "delay", "error", "conflict")]
+    assert actions(faults(*rules), CREATE) == ["delay", "hold", "delay", "error"]
 
 
 def test_the_next_rule_acts_when_the_first_is_over() -> None:
