@@ -1,4 +1,4 @@
-"""A set as a whole: pods and GameServers in; claims, creations, updates and conditions out."""
+"""A set as a whole: pods and GameServers in; claims, creations and conditions out."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -10,39 +10,22 @@ from hypothesis import strategies as st
 from aggregator.gameserverset.accounting import Accounting
 from aggregator.gameserverset.adoption import Adoption
 from aggregator.gameserverset.failures import Failure
-from aggregator.gameserverset.inplace import Change
 from aggregator.gameserverset.namesakes import Namesakes
-from aggregator.gameserverset.plan import observe, plan
-from aggregator.gameserverset.revision import pod_template, template_revision
+from aggregator.gameserverset.plan import plan
+from aggregator.gameserverset.revision import pod_template
 from aggregator.gameserverset.scale import ScalePlan
-from aggregator.gameserverset.update import PatchInPlace, ReCreate, UpdatePlan
+from aggregator.gameserverset.update import UpdatePlan
 from shared.api import names
-from shared.api.meta import Condition
 from tests.support.builders import NOW, game_server, game_server_set, pod, quality
-
-SET = game_server_set()
-REVISION = template_revision(SET)
-NEW = {names.REVISION_LABEL: REVISION}
-
-
-def observed(*pairs, owner=None, now=NOW, **known):
-    """Pairs of a pod and its GameServer, which may be None."""
-    owner = owner or SET
-    known = {"templates": {template_revision(owner): pod_template(owner)}} | known
-    return observe(owner, pairs, now, **known)
-
-
-def pair(id_, *, pod_fields=None, **spec):
-    return pod(id_, **({"labels": NEW} | (pod_fields or {}))), game_server(id_, **spec)
-
-
-def ids_of(scale: ScalePlan):
-    """What a plan does, in ids."""
-    return {
-        "claims": {claim.server.id: claim.reason for claim in scale.claims},
-        "deletions": [server.id for server in scale.deletions],
-        "creations": list(scale.creations),
-    }
+from tests.support.planned_sets import (
+    OLD_TEMPLATE,
+    REVISION,
+    SET,
+    condition,
+    ids_of,
+    observed,
+    pair,
+)
 
 
 def test_victims_come_from_the_spec_of_their_game_servers():
@@ -167,77 +150,6 @@ def test_orphans_wait_while_it_cannot_be_told_whose_revisions_they_have():
     assert (decision.adoptions, decision.scale.creations) == ((), ())
 
 
-OLD_TEMPLATE = {"metadata": {}, "spec": {"containers": [{"name": "game", "image": "game:1"}]}}
-
-
-def rolling(policy="InPlaceIfPossible", *, replicas=2, image="game:2", status=None, **fields):
-    return game_server_set(
-        replicas=replicas,
-        template={"spec": {"containers": [{"name": "game", "image": image}]}},
-        updateStrategy={"rollingUpdate": {"podUpdatePolicy": policy} | fields},
-        status=status,
-    )
-
-
-def old_pair(id_, **spec):
-    return pair(id_, pod_fields={"labels": {names.REVISION_LABEL: "old"}}, **spec)
-
-
-def steps_of(owner, *pairs, known=True):
-    templates = {template_revision(owner): pod_template(owner)}
-    templates |= {"old": OLD_TEMPLATE} if known else {}
-    decision = plan(observed(*pairs, owner=owner, templates=templates))
-    return [(type(step), step.server.id) for step in decision.updates.steps]
-
-
-def test_the_rules_of_updates_come_from_the_spec():
-    assert steps_of(rolling(), old_pair(0), old_pair(1)) == [(PatchInPlace, 1)]
-    assert steps_of(rolling(maxUnavailable=2), old_pair(0), old_pair(1, updatePriority=-1)) == [
-        (PatchInPlace, 0),
-        (PatchInPlace, 1),
-    ]
-    assert steps_of(rolling("ReCreate"), old_pair(0), old_pair(1)) == [(ReCreate, 1)]
-    assert steps_of(rolling(partition=2), old_pair(0), old_pair(1)) == []
-    assert steps_of(rolling(paused=True), old_pair(0)) == []
-    assert steps_of(rolling(), old_pair(0), old_pair(1), known=False) == [(ReCreate, 1)]
-
-
-def test_a_patch_in_place_has_the_difference_of_the_templates():
-    owner = rolling(replicas=1)
-    templates = {"old": OLD_TEMPLATE, template_revision(owner): pod_template(owner)}
-    (step,) = plan(observed(old_pair(0), owner=owner, templates=templates)).updates.steps
-    assert (step.change, step.revision) == (
-        Change(images={"game": "game:2"}),
-        template_revision(owner),
-    )
-
-
-def test_nothing_is_updated_while_the_templates_cannot_be_read():
-    decision = plan(observed(old_pair(0), owner=rolling(replicas=1), templates=None))
-    assert decision.updates.steps == ()
-
-
-@pytest.mark.parametrize(
-    ("fields", "annotations", "reason"),
-    [
-        pytest.param({"type": "OnDelete"}, {}, "OnDelete", id="OnDelete"),
-        pytest.param({"rollingUpdate": {"paused": True}}, {}, "UpdatePaused", id="paused"),
-        pytest.param(
-            {"type": "OnDelete", "rollingUpdate": {"paused": True}}, {}, "OnDelete", id="both"
-        ),
-        pytest.param({}, {names.PROTECT_ANNOTATION: "true"}, "AllocatedProtected", id="protected"),
-        pytest.param(
-            {}, {names.UPDATE_OPS_STATES_ANNOTATION: "None"}, "StateLeftOut", id="another state"
-        ),
-    ],
-)
-def test_an_update_that_waits_for_a_person_is_not_in_progress(fields, annotations, reason):
-    owner = game_server_set(replicas=1, updateStrategy=fields, annotations=annotations)
-    decision = plan(observed(old_pair(0, opsState="Allocated"), owner=owner))
-    told = {each.type: (each.status, each.reason) for each in decision.status.conditions}
-    assert (decision.updates.steps, told["Progressing"]) == ((), ("False", reason))
-
-
 def test_an_annotation_that_means_nothing_is_told():
     annotations = {names.UPDATE_OPS_STATES_ANNOTATION: "maintaining, Draining"}
     owner = game_server_set(replicas=1, annotations=annotations)
@@ -249,47 +161,6 @@ def test_an_annotation_that_means_nothing_is_told():
     assert told in plan(observed(pair(0), owner=owner)).status.conditions
     there = plan(observed(pair(0, opsState="maintaining"), owner=owner))
     assert told not in there.status.conditions
-
-
-@pytest.mark.parametrize(
-    ("partition", "there", "former"),
-    [
-        pytest.param(2, [(0, "old")], {1}, id="one more is to stay behind"),
-        pytest.param("50%", [], {0, 1}, id="all that stay behind are missing"),
-        pytest.param("34%", [], {0, 1}, id="a share is rounded up"),
-        pytest.param(1, [(0, "old")], set(), id="enough stayed behind"),
-        pytest.param(0, [(0, "old")], set(), id="no partition"),
-    ],
-)
-def test_servers_that_a_partition_leaves_behind_are_made_again_as_they_were(
-    partition, there, former
-):
-    owner = rolling(replicas=4, partition=partition, status={"currentRevision": "old"})
-    templates = {"old": OLD_TEMPLATE, template_revision(owner): pod_template(owner)}
-    pairs = [old_pair(id_) for id_, _ in there]
-    decision = plan(observed(*pairs, owner=owner, templates=templates))
-    assert decision.former_ids == former
-    assert decision.former_revision == ("old" if former else "")
-
-
-@pytest.mark.parametrize("current", ["", "unknown"])
-def test_a_former_template_that_is_not_known_is_not_used(current):
-    owner = rolling(replicas=4, partition=2, status={"currentRevision": current})
-    assert plan(observed(owner=owner)).former_ids == frozenset()
-
-
-@pytest.mark.parametrize(
-    ("states", "updated"), [("None, Maintaining", {0, 2}), ("", set()), (None, {0, 1, 2})]
-)
-def test_an_update_can_be_limited_to_servers_in_some_states(states, updated):
-    annotations = {} if states is None else {names.UPDATE_OPS_STATES_ANNOTATION: states}
-    owner = game_server_set(
-        replicas=3,
-        annotations=annotations,
-        updateStrategy={"rollingUpdate": {"maxUnavailable": "100%"}},
-    )
-    pairs = [old_pair(0), old_pair(1, opsState="Allocated"), old_pair(2, opsState="Maintaining")]
-    assert {step.server.id for step in plan(observed(*pairs, owner=owner)).updates.steps} == updated
 
 
 def test_it_comes_back_when_the_next_server_becomes_available():
@@ -305,17 +176,6 @@ def test_it_comes_back_when_the_next_pod_that_ended_is_due():
     ended = pair(0, pod_fields={"phase": "Failed"})
     decision = plan(observed(ended, failures=failures))
     assert decision.requeue_after == timedelta(seconds=10)
-
-
-def condition(type_, status, reason, message=""):
-    return Condition(
-        type=type_,
-        status=status,
-        reason=reason,
-        message=message,
-        observed_generation=1,
-        last_transition_time=NOW,
-    )
 
 
 def test_a_settled_set_is_ready_and_complete():

@@ -4,52 +4,21 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from aggregator.gameserverset.inplace import Change
-from aggregator.gameserverset.server import Server
-from aggregator.gameserverset.update import (
-    Mark,
-    PatchInPlace,
-    ReCreate,
-    Unmark,
-    UpdatePlan,
-    UpdateRules,
-    plan_updates,
-    update_order,
-)
-from aggregator.pod_update import OldContainer, PodUpdate
-from shared.api import names
+from aggregator.gameserverset.update import Mark, ReCreate, Unmark, UpdatePlan, plan_updates
 from tests.support.builders import NOW
-
-IMAGE = Change(images={"game": "game:2"})
-LABEL = Change(labels={"team": "red"})
-RECREATE = UpdateRules("new")
-IN_PLACE = UpdateRules("new", policy="InPlaceIfPossible", changes={"old": IMAGE})
-MARKED = PodUpdate("InPlace", "new", NOW)
-PATCHED = PodUpdate("InPlace", "new", NOW, {"game": OldContainer("1", "game:1")})
-
-
-def server(id_, revision="old", **fields):
-    return Server(id_, f"pod-{id_}", "None", revision=revision, **fields)
-
-
-def busy(id_, update, revision="old", **fields):
-    return server(id_, revision, update=update, available=False, **fields)
-
-
-def steps_of(servers, rules, *, replicas=None, now=NOW):
-    count = len(servers) if replicas is None else replicas
-    return plan_updates(servers, count, rules, now).steps
-
-
-def patched(server_, change=IMAGE, revision="new"):
-    return PatchInPlace(server_, change, revision)
-
-
-def outdated(count, **fields):
-    return [server(id_, **fields) for id_ in range(count)]
+from tests.support.updated_servers import (
+    IN_PLACE,
+    LABEL,
+    MARKED,
+    PATCHED,
+    RECREATE,
+    busy,
+    outdated,
+    patched,
+    server,
+    steps_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -272,182 +241,3 @@ def test_how_many_are_still_to_be_updated(partition, left):
     servers = [*outdated(2), server(2, "new")]
     rules = replace(RECREATE, partition=partition, halt="UpdatePaused")
     assert plan_updates(servers, 3, rules, NOW).outdated == left
-
-
-ALLOCATED = replace(server(0), ops_state="Allocated")
-MAINTAINING = replace(server(1), ops_state="Maintaining")
-SPARED = {"protects_allocated": True, "ops_states": frozenset({"None", "Allocated"})}
-
-
-@pytest.mark.parametrize(
-    ("servers", "fields", "expected"),
-    [
-        pytest.param(outdated(2), {}, (), id="they are updated"),
-        pytest.param(outdated(2), {"halt": "OnDelete"}, ("OnDelete",), id="OnDelete"),
-        pytest.param(outdated(2), {"halt": "UpdatePaused"}, ("UpdatePaused",), id="paused"),
-        pytest.param(
-            outdated(2), {"halt": "UpdatePaused", "partition": 2}, (), id="paused, none is left"
-        ),
-        pytest.param(
-            outdated(2), {"halt": "TemplatesUnknown"}, (), id="a request that is tried again"
-        ),
-        pytest.param([ALLOCATED], SPARED, ("AllocatedProtected",), id="spared"),
-        pytest.param([MAINTAINING], SPARED, ("StateLeftOut",), id="another state"),
-        pytest.param(
-            [MAINTAINING, ALLOCATED], SPARED, ("AllocatedProtected", "StateLeftOut"), id="both"
-        ),
-        pytest.param(
-            [MAINTAINING, ALLOCATED],
-            SPARED | {"ops_states": frozenset({"Maintaining"})},
-            (),
-            id="one is to be updated",
-        ),
-        pytest.param(
-            [ALLOCATED, server(1), server(2)],
-            SPARED | {"partition": 2},
-            (),
-            id="others are to be updated in its place",
-        ),
-        pytest.param(
-            [ALLOCATED, server(1, "new", available=False)],
-            SPARED,
-            ("AllocatedProtected",),
-            id="spared, whoever is not available",
-        ),
-        pytest.param(
-            [server(0), server(1, "new", available=False)],
-            {},
-            (),
-            id="the others become available by themselves",
-        ),
-        pytest.param(
-            outdated(2), {"max_unavailable": 0}, ("NoneMayBeUnavailable",), id="none may be out"
-        ),
-        pytest.param(
-            [server(0), server(1, available=False)],
-            {"max_unavailable": 0},
-            (),
-            id="one is out anyway",
-        ),
-        pytest.param(
-            [busy(0, MARKED, update_held=True)],
-            {"policy": "InPlaceIfPossible", "changes": {"old": IMAGE}},
-            (),
-            id="a hook is waited for",
-        ),
-        pytest.param(
-            [server(0), replace(ALLOCATED, id=1)],
-            SPARED | {"policy": "InPlaceOnly"},
-            ("AllocatedProtected", "InPlaceImpossible"),
-            id="impossible, and spared",
-        ),
-    ],
-)
-def test_an_update_that_nobody_can_go_on_with_says_why(servers, fields, expected):
-    plan = plan_updates(servers, len(servers), replace(RECREATE, **fields), NOW)
-    assert plan.hindrances == expected
-
-
-OWN = (("game", "game:9"),)
-TEMPLATE = {"old": {"game": "game:1", "log": "log:1"}, "new": {"game": "game:2", "log": "log:2"}}
-
-
-def given_own(images, text):
-    return Change(images=images, annotations={names.IMAGES_ANNOTATION: text})
-
-
-@pytest.mark.parametrize(
-    ("asked", "given", "revision", "change"),
-    [
-        pytest.param(
-            OWN, (), "new", given_own({"game": "game:9"}, '{"game":"game:9"}'), id="asked for"
-        ),
-        pytest.param(OWN, OWN, "new", None, id="given"),
-        pytest.param((), OWN, "new", given_own({"game": "game:2"}, None), id="taken back"),
-        pytest.param((), OWN, "unknown", given_own({}, None), id="to a template nobody knows"),
-        pytest.param(OWN, OWN, "old", Change(images={"log": "log:2"}), id="updated beside it"),
-        pytest.param(
-            OWN,
-            (),
-            "old",
-            given_own({"game": "game:9", "log": "log:2"}, '{"game":"game:9"}'),
-            id="updated and asked for",
-        ),
-        pytest.param(
-            (),
-            OWN,
-            "old",
-            given_own({"game": "game:2", "log": "log:2"}, None),
-            id="updated and taken back",
-        ),
-    ],
-)
-def test_images_of_one_server(asked, given, revision, change):
-    rules = replace(
-        IN_PLACE,
-        changes={"old": Change(images={"game": "game:2", "log": "log:2"})},
-        images=TEMPLATE,
-        halt="TemplatesUnknown" if revision == "unknown" else None,
-    )
-    one = server(0, revision, asked_images=asked, given_images=given)
-    after = "new" if revision == "old" else revision
-    expected = () if change is None else (patched(one, change, after),)
-    assert steps_of([one], rules) == expected
-
-
-def test_images_of_one_server_wait_for_nobody():
-    servers = [server(0, "new", asked_images=OWN), server(1, "new", available=False)]
-    rules = replace(IN_PLACE, halt="UpdatePaused", max_unavailable=0)
-    assert [step.server.id for step in steps_of(servers, rules)] == [0]
-
-
-SERVERS = st.lists(
-    st.builds(
-        server,
-        st.integers(0, 9),
-        st.sampled_from(["old", "new", "unknown"]),
-        update_priority=st.integers(-1, 1),
-        available=st.booleans(),
-        held=st.booleans(),
-        update_held=st.booleans(),
-    ),
-    unique_by=lambda each: each.id,
-    max_size=8,
-)
-RULES = st.builds(
-    UpdateRules,
-    st.just("new"),
-    partition=st.integers(0, 5),
-    max_unavailable=st.integers(0, 4),
-    policy=st.sampled_from(["ReCreate", "InPlaceIfPossible", "InPlaceOnly"]),
-    changes=st.sampled_from([{"old": IMAGE}, {"old": LABEL}, {}]),
-)
-
-
-@given(SERVERS, st.integers(0, 9), RULES)
-def test_an_update_disturbs_no_more_than_it_may_and_leaves_the_partition(servers, replicas, rules):
-    plan = plan_updates(servers, replicas, rules, NOW)
-    disturbed = [
-        step.server
-        for step in plan.steps
-        if step.server.available and not (isinstance(step, PatchInPlace) and step.change == LABEL)
-    ]
-    unavailable = replicas - sum(each.available for each in servers)
-    assert len(disturbed) <= max(0, rules.max_unavailable - unavailable)
-    assert all(step.server.revision != "new" for step in plan.steps)
-    left = sum(each.revision != "new" for each in servers) - len(plan.steps)
-    assert left >= min(rules.partition, sum(each.revision != "new" for each in servers))
-
-
-@given(SERVERS, st.integers(0, 9), RULES, st.randoms(use_true_random=False))
-def test_the_order_of_the_input_changes_nothing(servers, replicas, rules, random):
-    shuffled = list(servers)
-    random.shuffle(shuffled)
-    expected = plan_updates(servers, replicas, rules, NOW)
-    assert plan_updates(shuffled, replicas, rules, NOW) == expected
-
-
-@given(SERVERS, st.integers(0, 9), RULES)
-def test_of_those_that_are_available_the_first_in_the_order_are_taken(servers, replicas, rules):
-    chosen = [step.server for step in plan_updates(servers, replicas, rules, NOW).steps]
-    assert chosen == sorted(chosen, key=update_order)
