@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 logger = structlog.get_logger()
 
 _BACKOFF = Backoff(base_seconds=0.5, cap_seconds=10.0)
+# Where people reach the status API through a port that kubectl forwards.
+_FORWARDED = "localhost"
 # A Service that was made anew has another ClusterIP; its certificate is looked at as often.
 _SERVICE_SECONDS = 30.0
 
@@ -125,7 +127,8 @@ class ReportEndpoint:
         settings = self._settings
         names: frozenset[str] = frozenset()
         if settings.status_service:
-            names = dns_names(ObjectKey(settings.pod_namespace, settings.status_service))
+            key = ObjectKey(settings.pod_namespace, settings.status_service)
+            names = dns_names(key) | {_FORWARDED}
         if self._service is not None:
             return names | await self._service.names()
         hosts = (urlsplit(url).hostname for url in settings.report_urls)

@@ -46,7 +46,7 @@ async def test_the_certificate_is_for_both_services_and_agents_go_to_one():
     body = cluster.objects[SECRETS.plural, SECRET]
     assert parse_secret(body).leaf.names == {
         *("reports", "reports.games", "reports.games.svc", "10.0.0.9"),
-        *("status", "status.games", "status.games.svc"),
+        *("status", "status.games", "status.games.svc", "localhost"),
     }
     assert made.urls == ("https://reports.games.svc:443", "https://10.0.0.9:443")
     assert made.bundle == base64.b64decode(body["data"]["ca.crt"]).decode()
