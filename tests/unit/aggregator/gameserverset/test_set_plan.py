@@ -83,6 +83,37 @@ def test_the_rules_of_scaling_come_from_the_spec_and_its_annotations():
     assert decision.forgotten == ("gone",)
 
 
+def test_allocated_servers_are_spared_where_the_set_asks_for_it():
+    pairs = [pair(0, opsState="Allocated"), pair(1, opsState="Allocated")]
+    owner = game_server_set(replicas=1, annotations={names.PROTECT_ANNOTATION: "true"})
+    decision = plan(observed(*pairs, owner=owner))
+    assert (ids_of(decision.scale)["claims"], decision.scale.blocked) == ({}, 1)
+    decision = plan(observed(*pairs, owner=game_server_set(replicas=1)))
+    assert ids_of(decision.scale)["claims"] == {1: "ScaleDown"}
+
+
+def test_a_name_of_somebody_else_is_not_created():
+    namesakes = Namesakes(taken=frozenset({1}))
+    decision = plan(observed(namesakes=namesakes))
+    assert decision.scale == ScalePlan(creations=(0, 2), taken=(1,))
+
+
+@pytest.mark.parametrize(
+    ("qualities", "agent", "told"),
+    [
+        pytest.param((quality("a"),), "auto", True, id="it should have one"),
+        pytest.param((quality("a"),), "never", False, id="none is wanted"),
+        pytest.param((), "always", False, id="nothing is probed"),
+        pytest.param((), "auto", False, id="neither"),
+    ],
+)
+def test_a_missing_agent_is_told_where_it_would_probe(qualities, agent, told):
+    annotations = {names.AGENT_ANNOTATION: agent}
+    owner = game_server_set(replicas=1, qualities=qualities, annotations=annotations)
+    status = plan(observed(pair(0, pod_fields={"agent": False}), owner=owner)).status
+    assert ("AgentMissing" in [each.type for each in status.conditions]) is told
+
+
 @pytest.mark.parametrize(("most", "created"), [(2, 2), ("50%", 1), ("1%", 1), (0, 1), (None, 3)])
 def test_growth_leaves_at_most_so_many_unavailable(most, created):
     owner = game_server_set(replicas=3, scaleStrategy={"maxUnavailable": most} if most else {})

@@ -5,7 +5,7 @@ import pytest
 from aggregator.gameserverset.inplace import Change
 from aggregator.gameserverset.plan import plan
 from aggregator.gameserverset.revision import pod_template, template_revision
-from aggregator.gameserverset.update import PatchInPlace, ReCreate
+from aggregator.gameserverset.update import Mark, PatchInPlace, ReCreate
 from shared.api import names
 from tests.support.builders import game_server_set
 from tests.support.planned_sets import OLD_TEMPLATE, observed, old_pair, rolling, steps_of
@@ -21,6 +21,27 @@ def test_the_rules_of_updates_come_from_the_spec():
     assert steps_of(rolling(partition=2), old_pair(0), old_pair(1)) == []
     assert steps_of(rolling(paused=True), old_pair(0)) == []
     assert steps_of(rolling(), old_pair(0), old_pair(1), known=False) == [(ReCreate, 1)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "updated"),
+    [
+        pytest.param({"maxUnavailable": "100%"}, 3, id="all at once"),
+        pytest.param({"maxUnavailable": "50%"}, 1, id="a share of servers is rounded down"),
+        pytest.param({"maxUnavailable": "1%"}, 1, id="to one at the least"),
+        pytest.param(
+            {"maxUnavailable": "100%", "partition": "34%"}, 1, id="a partition is rounded up"
+        ),
+    ],
+)
+def test_shares_are_of_replicas(fields, updated):
+    owner = rolling(replicas=3, **fields)
+    assert len(steps_of(owner, old_pair(0), old_pair(1), old_pair(2))) == updated
+
+
+def test_a_grace_period_comes_before_a_patch():
+    owner = rolling(inPlaceUpdateStrategy={"gracePeriodSeconds": 5})
+    assert steps_of(owner, old_pair(0), old_pair(1)) == [(Mark, 1)]
 
 
 def test_a_patch_in_place_has_the_difference_of_the_templates():
@@ -80,9 +101,11 @@ def test_servers_that_a_partition_leaves_behind_are_made_again_as_they_were(
     assert decision.former_revision == ("old" if former else "")
 
 
-@pytest.mark.parametrize("current", ["", "unknown"])
-def test_a_former_template_that_is_not_known_is_not_used(current):
-    owner = rolling(replicas=4, partition=2, status={"currentRevision": current})
+@pytest.mark.parametrize("current", ["", "unknown", "present"])
+def test_only_a_former_template_that_is_known_is_used(current):
+    present = template_revision(rolling(replicas=4))
+    revision = present if current == "present" else current
+    owner = rolling(replicas=4, partition=2, status={"currentRevision": revision})
     assert plan(observed(owner=owner)).former_ids == frozenset()
 
 

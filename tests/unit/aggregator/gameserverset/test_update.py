@@ -153,6 +153,13 @@ FORMER = replace(MARKED, revision="former")
             id="another template came meanwhile",
         ),
         pytest.param(
+            busy(0, replace(MARKED, kind="ReCreate"), update_held=True),
+            IN_PLACE,
+            NOW,
+            Mark(busy(0, replace(MARKED, kind="ReCreate"), update_held=True), MARKED),
+            id="it may be patched meanwhile",
+        ),
+        pytest.param(
             busy(0, MARKED),
             replace(GRACE, policy="ReCreate"),
             NOW,
@@ -224,15 +231,17 @@ def test_metadata_is_changed_everywhere_at_once():
 
 
 def test_an_update_that_has_begun_comes_before_a_larger_priority():
-    rules = replace(IN_PLACE, partition=1)
+    # As many may be disturbed as there are, so that nothing but the order decides.
+    rules = replace(IN_PLACE, partition=1, max_unavailable=2)
     servers = [busy(0, MARKED), server(1, update_priority=9)]
     assert steps_of(servers, rules) == (patched(servers[0]),)
 
 
-def test_it_comes_back_when_the_grace_period_ends():
+@pytest.mark.parametrize("first", [0, 1])
+def test_it_comes_back_when_the_first_grace_period_ends(first):
     rules = replace(GRACE, max_unavailable=2)
-    early = busy(0, replace(MARKED, started_at=NOW - timedelta(seconds=2)))
-    plan = plan_updates([early, busy(1, MARKED)], 2, rules, NOW)
+    early = busy(first, replace(MARKED, started_at=NOW - timedelta(seconds=2)))
+    plan = plan_updates([early, busy(1 - first, MARKED)], 2, rules, NOW)
     assert plan == UpdatePlan(outdated=2, requeue_after=timedelta(seconds=3))
 
 

@@ -55,6 +55,13 @@ def test_images_of_one_server(asked, given, revision, change):
     assert steps_of([one], rules) == expected
 
 
+def test_an_image_that_is_taken_back_is_the_new_templates_whatever_the_update_changes():
+    rules = replace(IN_PLACE, changes={"old": Change(images={"log": "log:2"})}, images=TEMPLATE)
+    change = given_own({"log": "log:2", "game": "game:2"}, None)
+    one = server(0, given_images=OWN)
+    assert steps_of([one], rules) == (patched(one, change),)
+
+
 def test_images_of_one_server_wait_for_nobody():
     servers = [server(0, "new", asked_images=OWN), server(1, "new", available=False)]
     rules = replace(IN_PLACE, halt="UpdatePaused", max_unavailable=0)
