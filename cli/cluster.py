@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import shared
-from cli.kubeconfig import STATUS_EXTENSION, read_current_context
+from cli.kubeconfig import STATUS_EXTENSION, read_context
 from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
 from localcluster.programs import HttpReady, ProgramSpec
 from shared.crds import custom_resource_definitions
@@ -50,7 +50,7 @@ async def gamekeeper_cluster(options: ClusterOptions) -> AsyncIterator[LocalClus
 
 def status_api_url(cluster: LocalCluster) -> str:
     """Return where the status API of a running cluster is, as its kubeconfig says."""
-    context = read_current_context([cluster.kubeconfig])
+    context = read_context([cluster.kubeconfig])
     return str(context.extensions[STATUS_EXTENSION]["url"])
 
 

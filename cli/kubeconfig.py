@@ -1,4 +1,4 @@
-"""What commands read of a kubeconfig: the namespace and the extensions of the current context.
+"""What commands read of a kubeconfig: the namespace and the extensions of one context.
 
 Files are merged as kubectl does it: the first that defines a name wins.
 Source: https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/
@@ -24,8 +24,8 @@ STATUS_EXTENSION = "gamekeeper.dev/status"
 
 
 @dataclass(frozen=True, slots=True)
-class CurrentContext:
-    """What the current context says.
+class Context:
+    """What a context says.
 
     Attributes:
         name: empty when there is none.
@@ -45,28 +45,33 @@ def kubeconfig_files(option: Path | None, environment: Mapping[str, str]) -> lis
     return listed or [Path(environment.get("HOME", "/")) / ".kube" / "config"]
 
 
-def read_current_context(files: Sequence[Path], *, must_exist: bool = False) -> CurrentContext:
-    """Return the current context; an empty one when no file says anything.
+def read_context(files: Sequence[Path], name: str = "", *, must_exist: bool = False) -> Context:
+    """Return a context; an empty one when none is named, neither here nor in a file.
 
     Args:
         files: in their order.
+        name: of the context; empty for the current one.
         must_exist: a missing file is an error, because somebody has named it.
 
     Raises:
-        InvalidInput: a file cannot be read.
+        InvalidInput: a file cannot be read, or there is no such context.
     """
     bodies = [_read(each) for each in files if must_exist or each.exists()]
-    name = next(
-        (str(each["current-context"]) for each in bodies if each.get("current-context")), ""
-    )
+    current = (str(each["current-context"]) for each in bodies if each.get("current-context"))
+    name = name or next(current, "")
+    if not name:
+        return Context()
     context = _named(bodies, "contexts", "context", name)
-    cluster = _named(bodies, "clusters", "cluster", str(context.get("cluster", "")))
+    if context is None:
+        listed = ", ".join(map(str, files))
+        raise InvalidInput("", f"there is no context {name!r} in the kubeconfig {listed}")
+    cluster = _named(bodies, "clusters", "cluster", str(context.get("cluster", ""))) or {}
     extensions = {
         str(each.get("name")): each["extension"]
         for each in _dicts(cluster.get("extensions"))
         if isinstance(each.get("extension"), dict)
     }
-    return CurrentContext(name, str(context.get("namespace") or DEFAULT_NAMESPACE), extensions)
+    return Context(name, str(context.get("namespace") or DEFAULT_NAMESPACE), extensions)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -78,13 +83,15 @@ def _read(file: Path) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _named(bodies: Sequence[dict[str, Any]], plural: str, key: str, name: str) -> dict[str, Any]:
+def _named(
+    bodies: Sequence[dict[str, Any]], plural: str, key: str, name: str
+) -> dict[str, Any] | None:
     for body in bodies:
         for entry in _dicts(body.get(plural)):
             if entry.get("name") == name and isinstance(entry.get(key), dict):
                 found: dict[str, Any] = entry[key]
                 return found
-    return {}
+    return None
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

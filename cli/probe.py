@@ -6,14 +6,11 @@ is this machine, or a process of it whose view (root, folder, user, environment)
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from agent.exec import helper
 from agent.exec.engine import ProcrootEngine
@@ -23,6 +20,7 @@ from aggregator.quality.match import contribution, verdict_of
 from aggregator.quality.probes import plan_probes
 from cli.admission import find_faults
 from cli.manifests import read_yaml
+from cli.output import print_document
 from cli.probe_text import render_run
 from shared.api import names
 from shared.api.gameserverset import GameServerSet
@@ -76,7 +74,7 @@ def run_probe(options: ProbeOptions, output: str) -> int:
     process = _target(options.pid)
     outcome = _run_once(spec, process, options.address)
     document = _describe(quality, spec, outcome, options)
-    _print(document, output)
+    print_document(document, output, render_run)
     return _EXIT_CODES[outcome.status]
 
 
@@ -207,14 +205,3 @@ def _describe_action(
         "sets": {".".join(field): value for field, value in asked.fields.items()},
         "skips": {".".join(field): reason for field, reason in asked.skipped},
     }
-
-
-def _print(document: dict[str, Any], output: str) -> None:
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    if output == "json":
-        print(text)
-    elif output == "yaml":
-        # By way of JSON, because YAML does not know the enumerations among the values.
-        print(yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True).rstrip())
-    else:
-        print(render_run(document))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from cli.kubeconfig import STATUS_EXTENSION, kubeconfig_files, read_current_context
+from cli.kubeconfig import STATUS_EXTENSION, kubeconfig_files, read_context
 from shared.errors import InvalidInput, TerminalError
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 _TIMEOUT_SECONDS = 20.0
 _TLS_REMEDY = "give its certificate authority with --ca-file"
 _HOW = (
-    "there is no status API in the kubeconfig; on a cluster type `kubectl -n gamekeeper-system "
-    "port-forward service/gamekeeper-status 8081` in another terminal and add --server "
-    "https://localhost:8081 --token-file FILE, with a token that may get gameservers"
+    "the kubeconfig {files} tells of no status API, as that of a local cluster does; on a cluster "
+    "type `kubectl -n gamekeeper-system port-forward service/gamekeeper-status 8081` in another "
+    "terminal and add --server https://localhost:8081 --token-file FILE, with a token that may get "
+    "gameservers"
 )
 
 
@@ -43,13 +45,15 @@ class StatusOptions:
     """The command line, as far as it says where to ask.
 
     Attributes:
-        namespace: None for that of the current context.
+        context: of the kubeconfig; None for the current one.
+        namespace: None for that of the context.
     """
 
     server: str | None = None
     token_file: Path | None = None
     ca_file: Path | None = None
     kubeconfig: Path | None = None
+    context: str | None = None
     namespace: str | None = None
 
 
@@ -88,7 +92,7 @@ class StatusApi:
             message = f"{self.url} has a certificate that nobody here trusts: {_TLS_REMEDY}"
             raise TerminalError("NotTrusted", message) from error
         except aiohttp.ClientError as error:
-            message = f"cannot ask {self.url}: {error or type(error).__name__}"
+            message = f"cannot ask {self.url}: {_reason_of(error)}"
             raise TerminalError("NoStatusApi", message) from error
         except TimeoutError as error:
             message = f"{self.url} does not answer within {_TIMEOUT_SECONDS:g} s"
@@ -102,11 +106,11 @@ def find_status_api(options: StatusOptions, environment: Mapping[str, str]) -> S
         InvalidInput: nobody says where it is, or a file cannot be read.
     """
     files = kubeconfig_files(options.kubeconfig, environment)
-    context = read_current_context(files, must_exist=options.kubeconfig is not None)
+    context = read_context(files, options.context or "", must_exist=options.kubeconfig is not None)
     noted = context.extensions.get(STATUS_EXTENSION, {}).get("url")
     url = options.server or environment.get("GAMEKEEPER_STATUS_URL") or noted
     if not url:
-        raise InvalidInput("", _HOW)
+        raise InvalidInput("", _HOW.format(files=", ".join(map(str, files))))
     parts = urlsplit(str(url))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidInput("--server", f"{url!r} must begin with https:// or http:// and a host")
@@ -122,6 +126,17 @@ def find_status_api(options: StatusOptions, environment: Mapping[str, str]) -> S
 def ask(api: StatusApi, path: str) -> Any:
     """Return the JSON under `path`; see `StatusApi.get`."""
     return asyncio.run(api.get(path))
+
+
+def _reason_of(error: aiohttp.ClientError) -> str:
+    """Return what the system says, where it does: libraries name the address again, and more."""
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return str(error) or type(error).__name__
+    number = error.os_error.errno
+    # Numbers of the resolver are negative, and have their text with them.
+    if number is not None and number > 0:
+        return os.strerror(number)
+    return error.os_error.strerror or str(error.os_error)
 
 
 def _read_token(file: Path) -> str:

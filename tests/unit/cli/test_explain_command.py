@@ -1,12 +1,15 @@
 """`gamekeeper explain` and `gamekeeper status`: where they ask, what they print, how they fail."""
 
+import errno
 import json
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from aiohttp import ClientConnectionError
+from aiohttp import ClientConnectionError, ClientConnectorError
 from aioresponses import aioresponses
 
 from cli.__main__ import main
@@ -280,6 +283,47 @@ def test_a_failure_is_one_line_that_says_what_is_wrong(
     assert words in errors
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        pytest.param(
+            OSError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 8081)"),
+            "Connection refused",
+            id="nobody listens",
+        ),
+        pytest.param(
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "Name or service not known",
+            id="a name that nobody knows",
+        ),
+        pytest.param(OSError("all of several failed"), "all of several failed", id="no number"),
+    ],
+)
+def test_why_there_is_no_connection_is_said_once(
+    web: aioresponses, capsys: pytest.CaptureFixture[str], error: OSError, words: str
+) -> None:
+    key: Any = SimpleNamespace(host="127.0.0.1", port=8081, ssl=True)
+    web.get(f"{URL}/v1/gameserversets", exception=ClientConnectorError(key, error))
+    code, _, errors = run(capsys, "status", "-A", "--server", URL)
+    assert (code, errors) == (2, f"gamekeeper status: cannot ask {URL}: {words}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [(["-n", "games"], "namespace games"), (["-A"], "any namespace")],
+    ids=["one namespace", "all"],
+)
+def test_that_there_is_no_set_is_said_in_words_and_not_by_an_empty_table(
+    web: aioresponses, capsys: pytest.CaptureFixture[str], arguments: list[str], where: str
+) -> None:
+    query = "?namespace=games" if arguments == ["-n", "games"] else ""
+    for _ in range(2):
+        web.get(f"{URL}/v1/gameserversets{query}", payload={"items": []})
+    told = run(capsys, "status", "--server", URL, *arguments)
+    assert told == (0, "", f"there is no GameServerSet in {where}\n")
+    assert run(capsys, "status", "--server", URL, "-o", "json", *arguments) == (0, "[]\n", "")
+
+
 def kubeconfig(tmp_path: Path) -> Path:
     file = tmp_path / "config"
     extension = {"name": "gamekeeper.dev/status", "extension": {"url": "http://127.0.0.1:9"}}
@@ -300,6 +344,13 @@ def test_the_server_is_named_or_noted_in_the_kubeconfig(tmp_path: Path) -> None:
     assert find_status_api(StatusOptions(), environment).url == "https://status:1"
     named = find_status_api(StatusOptions(server=URL, namespace="other"), environment)
     assert (named.url, named.namespace) == (URL, "other")
+
+
+def test_a_context_that_is_named_is_the_one_that_is_asked(tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path)
+    assert find_status_api(StatusOptions(kubeconfig=file, context="a"), {}).namespace == "games"
+    with pytest.raises(InvalidInput, match="there is no context 'b' in the kubeconfig"):
+        find_status_api(StatusOptions(kubeconfig=file, context="b"), {})
 
 
 def test_a_token_is_read_from_its_file(tmp_path: Path) -> None:
@@ -344,10 +395,3 @@ def test_a_token_does_not_travel_in_clear(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="does not travel in clear"):
         find_status_api(options, {"HOME": str(tmp_path)})
     assert find_status_api(StatusOptions(server=URL, token_file=token), {}).token == "secret"
-
-
-def test_an_unknown_kind_is_told_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["explain", "pod", "x"])
-    assert ended.value.code == 2
-    assert "'pod' is none of gs, gameserver" in capsys.readouterr().err
