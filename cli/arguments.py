@@ -108,7 +108,8 @@ def _add_crds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "crds",
         help="print the CustomResourceDefinitions, for kubectl apply -f -",
         description="Prints the CustomResourceDefinitions of this version, for kubectl apply -f -. "
-        "The chart has the same ones.",
+        "The chart has the same ones, which need Kubernetes 1.34; with --kubernetes an older one "
+        "gets those that it takes.",
     )
     crds.add_argument(
         "--directory",
@@ -120,11 +121,6 @@ def _add_crds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--kubernetes",
         metavar="VERSION",
         help="version of the API server; before 1.34 it refuses some of the rules, and gets fewer",
-    )
-    crds.add_argument(
-        "--kubernetes",
-        metavar="VERSION",
-        help="version of the API server; one before 1.34 refuses some of the rules, and gets fewer",
     )
 
 

@@ -25,6 +25,14 @@ from shared.protocol.paths import AGENT_CONTAINER_NAME
 
 Schema = dict[str, Any]
 Rule = dict[str, str]
+KubernetesVersion = tuple[int, int]
+"""Major and minor version of an API server."""
+
+OLDEST_SUPPORTED: KubernetesVersion = (1, 29)
+BOUNDED_TEXT: KubernetesVersion = (1, 34)
+"""Since this version the estimate knows the maxLength of an int-or-string. Before, it took such a
+text for as long as a request, 3 MiB, and refused the CRD of every rule that reads the text through.
+Source: https://github.com/kubernetes/kubernetes/pull/132837"""
 
 ITEMS = "[]"
 """The step of a path that leads from a list to its items."""
@@ -104,8 +112,9 @@ _CLAIM_IS_FINAL: Rule = {
 _COUNT = r"0|[1-9][0-9]{0,8}([.][0-9]{1,6})?"
 _SHARE = r"0[.][0-9]{0,5}[1-9][0-9]{0,5}"
 _PERCENT = r"([1-9][0-9]?([.][0-9]{1,6})?|0[.][0-9]{0,5}[1-9][0-9]{0,5})%"
+_AMOUNT_PATTERN = f"^({_COUNT}|{_SHARE}|{_PERCENT})$"
 _AMOUNT: Rule = {
-    "rule": f"type(self) == int || self.matches('^({_COUNT}|{_SHARE}|{_PERCENT})$')",
+    "rule": f"type(self) == int || self.matches('{_AMOUNT_PATTERN}')",
     "message": 'must be a whole number such as 3, or a share such as "20%" or "0.2"',
 }
 _CRON: Rule = {
@@ -158,6 +167,13 @@ _TARGET_STAYS: Rule = {
     "message": "cannot change; make another autoscaler for another set",
 }
 
+# Rules that read the text of an int-or-string through, and what an older API server gets instead.
+# A pattern answers with itself; a range the wrong way round has to be found by the aggregator.
+_READ_THROUGH: tuple[tuple[Rule, Schema], ...] = (
+    (_RESERVE, {}),
+    (_AMOUNT, {"pattern": _AMOUNT_PATTERN}),
+)
+
 _TEMPLATE = ("gameServerTemplate",)
 _RULES: dict[str, tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...]] = {
     names.GAMESERVERSET_KIND: (
@@ -189,8 +205,13 @@ _RULES: dict[str, tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...]] = {
 }
 
 
-def with_rules(kind: str, spec: Schema) -> Schema:
+def with_rules(kind: str, spec: Schema, server: KubernetesVersion) -> Schema:
     """Return the schema of a kind's spec with the rules of that kind.
+
+    Args:
+        kind: of the object.
+        spec: its schema, which is not changed.
+        server: version of the API server that is to take it.
 
     Raises:
         KeyError: a rule stands on a field that the schema does not declare.
@@ -200,5 +221,16 @@ def with_rules(kind: str, spec: Schema) -> Schema:
         node = schema
         for step in path:
             node = node["items"] if step == ITEMS else node["properties"][step]
-        node["x-kubernetes-validations"] = [dict(rule) for rule in rules]
+        node.update(_keywords(rules, server))
     return schema
+
+
+def _keywords(rules: tuple[Rule, ...], server: KubernetesVersion) -> Schema:
+    """Return what is added to a node that has these rules."""
+    too_dear = [] if server >= BOUNDED_TEXT else [rule for rule, _ in _READ_THROUGH]
+    told = [dict(rule) for rule in rules if rule not in too_dear]
+    keywords: Schema = {"x-kubernetes-validations": told} if told else {}
+    for rule, instead in _READ_THROUGH:
+        if rule in too_dear and rule in rules:
+            keywords |= instead
+    return keywords

@@ -19,7 +19,7 @@ from shared.api.autoscaler import AutoscalerSpec, AutoscalerStatus, GameServerSe
 from shared.api.gameserver import GameServer, GameServerSpec, GameServerStatus
 from shared.api.gameserverset import GameServerSet, GameServerSetSpec, GameServerSetStatus
 from shared.api.meta import DNS_LABEL_PATTERN
-from shared.crd_rules import with_rules
+from shared.crd_rules import BOUNDED_TEXT, KubernetesVersion, with_rules
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -110,12 +110,18 @@ _AUTOSCALER = _Kind(
 )
 
 
-def custom_resource_definitions() -> list[dict[str, Any]]:
-    """Return the CRDs of Gamekeeper as plain objects, in the order they should be applied."""
-    return [_definition(kind) for kind in (_GAMESERVERSET, _GAMESERVER, _AUTOSCALER)]
+def custom_resource_definitions(
+    server: KubernetesVersion = BOUNDED_TEXT,
+) -> list[dict[str, Any]]:
+    """Return the CRDs of Gamekeeper as plain objects, in the order they should be applied.
+
+    Args:
+        server: version of the API server; an older one refuses some of the rules.
+    """
+    return [_definition(kind, server) for kind in (_GAMESERVERSET, _GAMESERVER, _AUTOSCALER)]
 
 
-def _definition(kind: _Kind) -> dict[str, Any]:
+def _definition(kind: _Kind, server: KubernetesVersion) -> dict[str, Any]:
     subresources: dict[str, Any] = {"status": {}}
     if kind.scale:
         subresources["scale"] = {
@@ -132,7 +138,7 @@ def _definition(kind: _Kind) -> dict[str, Any]:
             {"name": name, "type": type_, "jsonPath": path, "priority": priority}
             for name, type_, path, priority in kind.columns
         ],
-        "schema": {"openAPIV3Schema": _object_schema(kind)},
+        "schema": {"openAPIV3Schema": _object_schema(kind, server)},
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -154,8 +160,8 @@ def _definition(kind: _Kind) -> dict[str, Any]:
     }
 
 
-def _object_schema(kind: _Kind) -> Schema:
-    spec = with_rules(kind.kind, structural(kind.spec.model_json_schema()))
+def _object_schema(kind: _Kind, server: KubernetesVersion) -> Schema:
+    spec = with_rules(kind.kind, structural(kind.spec.model_json_schema()), server)
     qualities = spec["properties"].get("serviceQualities")
     if qualities is not None:
         # There is a CEL rule too, which says it better; this holds for readers without CEL.

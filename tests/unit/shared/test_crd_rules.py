@@ -4,6 +4,7 @@ A real API server refuses a CRD whose rules it estimates to be too expensive, an
 a string without a bound for as long as a request can be.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,11 +89,59 @@ def test_what_the_rules_of_a_set_compare_is_bounded() -> None:
 
 def test_a_rule_on_a_field_that_is_not_declared_is_an_error() -> None:
     with pytest.raises(KeyError):
-        with_rules("GameServerSet", {"type": "object", "properties": {}})
+        with_rules("GameServerSet", {"type": "object", "properties": {}}, (1, 36))
 
 
 def test_the_given_schema_stays_as_it_was() -> None:
     schema = CRDS["GameServerSet"]["properties"]["spec"]
     before = repr(schema)
-    with_rules("GameServerSet", schema)
+    with_rules("GameServerSet", schema, (1, 36))
     assert repr(schema) == before
+
+
+# Functions whose cost the API server estimates by the length of the text that they are called on.
+READS_THROUGH = ("split(", "matches(", "contains(", "indexOf(", "replace(", "find(", "lowerAscii(")
+
+
+@pytest.mark.parametrize("version", [(1, 29), (1, 33)])
+def test_an_old_estimate_meets_no_rule_that_reads_an_int_or_string_through(version) -> None:
+    """It takes such a text for 3 MiB long, whatever its maxLength."""
+    for crd in custom_resource_definitions(version):
+        root = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        for each in ruled(root, crd["spec"]["names"]["kind"], ()):
+            (nodes,) = each.values
+            rules = [rule["rule"] for rule in nodes[-1]["x-kubernetes-validations"]]
+            if nodes[-1].get("x-kubernetes-int-or-string"):
+                assert [rule for rule in rules if any(f in rule for f in READS_THROUGH)] == []
+
+
+def test_an_old_api_server_still_refuses_what_a_pattern_can_say() -> None:
+    by_kind = {
+        crd["spec"]["names"]["kind"]: crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        for crd in custom_resource_definitions((1, 33))
+    }
+    spec = by_kind["GameServerSetAutoscaler"]["properties"]["spec"]["properties"]
+    pattern = re.compile(spec["minAvailable"]["pattern"])
+    for text in ("3", "0.2", "20%", "1.5"):
+        assert pattern.search(text)
+    for text in ("x", "0%", "100%", "-1", "01", "3 "):
+        assert not pattern.search(text)
+    reserve = by_kind["GameServerSet"]["properties"]["spec"]["properties"]["reserveGameServerIds"]
+    assert reserve["items"]["pattern"] == "^[0-9]{1,10}-[0-9]{1,10}$"
+    assert "x-kubernetes-validations" not in reserve["items"]
+
+
+def test_versions_differ_in_nothing_else() -> None:
+    def stripped(node: Any) -> Any:
+        if isinstance(node, list):
+            return [stripped(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        dropped = {"x-kubernetes-validations", "pattern"}
+        if not node.get("x-kubernetes-int-or-string"):
+            dropped = set()
+        return {key: stripped(value) for key, value in node.items() if key not in dropped}
+
+    new, old = custom_resource_definitions(), custom_resource_definitions((1, 33))
+    assert new != old
+    assert stripped(new) == stripped(old)
