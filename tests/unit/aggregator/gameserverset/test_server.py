@@ -209,7 +209,30 @@ def test_a_roster_describes_only_what_changed():
     assert second["minecraft-1"] is not first["minecraft-1"]
 
 
+@pytest.mark.parametrize(
+    ("found", "speaks"),
+    [
+        (game_server(0), True),
+        (game_server(0, pod_uid="older"), False),
+        (game_server(0, pod_uid=None), True),
+        (None, False),
+    ],
+    ids=["its own", "of an older pod", "of the set", "none"],
+)
+def test_a_game_server_is_asked_only_where_it_speaks_for_the_pod(found, speaks):
+    entry = call(Roster(), PLAIN, [(pod(0), found)]).entries["minecraft-0"]
+    assert (entry.found, entry.own) == (found, found if speaks else None)
+
+
 def test_a_pod_whose_name_is_not_of_the_sets_form_is_no_server():
     metadata = PLAIN.metadata.model_copy(update={"name": "other"})
     other = PLAIN.model_copy(update={"metadata": metadata})
     assert call(Roster(), other, [(pod(0), None)]).servers == []
+
+
+def test_it_comes_back_for_the_first_of_those_that_become_available():
+    def since(seconds):
+        return pod(seconds, ready_since=SINCE - timedelta(seconds=seconds)), None
+
+    for pairs in ([since(5), since(20), since(9)], [since(20), since(5)], [since(5), since(20)]):
+        assert call(Roster(), SLOW, pairs).next_available == SINCE + timedelta(seconds=10)

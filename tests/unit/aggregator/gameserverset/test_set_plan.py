@@ -24,7 +24,9 @@ from tests.support.planned_sets import (
     condition,
     ids_of,
     observed,
+    old_pair,
     pair,
+    rolling,
 )
 
 
@@ -280,3 +282,27 @@ def test_a_status_that_was_written_is_the_next_plans_status(pairs, replicas):
         failures=decision.replacements.failures,
     )
     assert plan(after).status == after.owner.status == decision.status
+
+
+def test_a_plan_says_in_few_words_what_it_does():
+    ended = {"phase": "Failed"}
+    pairs = [pair(id_, pod_fields=ended) for id_ in range(12)]
+    pairs += [old_pair(id_) for id_ in range(20, 32)]
+    namesakes = Namesakes(orphans=tuple(pod(id_, owner_uid="") for id_ in range(40, 52)))
+    decision = plan(
+        observed(
+            *pairs,
+            owner=rolling("ReCreate", replicas=25, maxUnavailable="100%"),
+            namesakes=namesakes,
+        )
+    )
+    assert decision.describe() == (
+        "create 12",
+        *(f"adopt minecraft-{id_}" for id_ in range(40, 50)),
+        *(f"replace {id_}" for id_ in range(10)),
+        *(f"ReCreate {id_}" for id_ in range(31, 21, -1)),
+    )
+
+
+def test_a_plan_with_nothing_to_do_says_nothing():
+    assert plan(observed(pair(0), owner=game_server_set(replicas=1))).describe() == ()
