@@ -57,8 +57,8 @@ def test_a_kubelet_with_the_rights_of_a_node_runs_a_pod(tmp_path: Path) -> None:
     try:
         with local_kubelet(replace(server, token=TOKEN), folder, {"game:1": image}):
             server.kubectl("apply", "-f", "-", input=POD)
-            server.kubectl("wait", "pod/game", "--for=condition=Ready", "--timeout=15s")
-            server.kubectl("delete", "pod", "game", "--timeout=15s")
+            server.kubectl("wait", "pod/game", "--for=condition=Ready", "--timeout=60s")
+            server.kubectl("delete", "pod", "game", "--timeout=60s")
         recorded = json.loads(server.kubectl("get", "--raw", "/control/requests").stdout)
         asked = recorded["users"][NODE]
         told = [json.dumps(row) for row in asked if not allowed(server, row)]

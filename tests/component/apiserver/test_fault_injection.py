@@ -120,7 +120,7 @@ async def test_a_closed_connection_leaves_the_client_without_an_answer(
 async def events(api: Api, **params: str) -> AsyncIterator[dict[str, Any]]:
     """Yield the events of a watch until it ends."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    query = {"watch": "true", "timeoutSeconds": "10", **params}
+    query = {"watch": "true", "timeoutSeconds": "60", **params}
     async with api.session.get(MAPS, params=query, headers=headers) as answer:
         async for line in answer.content:
             yield json.loads(line)

@@ -192,7 +192,7 @@ def test_wait_returns_when_a_field_has_its_value(kubectl: Namespaced) -> None:
     kubectl("create", "-f", "-", input=ROOM)
     with subprocess.Popen(
         [
-            *(kubectl_program(), "-n", kubectl.namespace, "wait", "rm/lobby", "--timeout=10s"),
+            *(kubectl_program(), "-n", kubectl.namespace, "wait", "rm/lobby", "--timeout=60s"),
             "--for=jsonpath={.spec.mode}=Closed",
         ],
         env=kubectl.server.environment(),

@@ -59,7 +59,7 @@ def test_a_watch_shows_each_change(client: lightkube.Client) -> None:
     client.delete(ConfigMap, "a")
     version = made.metadata.resourceVersion
     seen = []
-    for kind, obj in client.watch(ConfigMap, resource_version=version, server_timeout=5):
+    for kind, obj in client.watch(ConfigMap, resource_version=version, server_timeout=60):
         seen.append((kind, obj.data))
         if kind == "DELETED":
             break

@@ -211,7 +211,7 @@ def test_drain_cordons_a_node_and_evicts_its_pods(kubectl: Namespaced) -> None:
     node = f"node-{kubectl.namespace}"
     kubectl("apply", "-f", "-", input=NODE % node)
     kubectl("apply", "-f", "-", input=POD % node)
-    said = kubectl("drain", node, "--force", "--timeout=10s")
+    said = kubectl("drain", node, "--force", "--timeout=60s")
     assert said.splitlines()[0] == f"node/{node} cordoned"
     assert said.splitlines()[-1] == f"node/{node} drained"
     assert f"evicting pod {kubectl.namespace}/game" in said
