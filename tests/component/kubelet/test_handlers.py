@@ -67,7 +67,7 @@ async def port() -> AsyncIterator[int]:
     await server.close()
 
 
-async def run(handler: dict[str, Any], port: int, timeout_seconds: float = 5) -> Outcome:
+async def run(handler: dict[str, Any], port: int, timeout_seconds: float = 15) -> Outcome:
     """Run a handler against the container's port named `web`."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launcher = LauncherClient(ours)

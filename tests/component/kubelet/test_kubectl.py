@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.apiserver import RunningApiServer, kubectl_program
+from tests.support.kubelet_cluster import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def cluster(shared: KubeletCluster) -> Iterator[RunningApiServer]:
 
 def start(cluster: RunningApiServer, name: str, **container: object) -> None:
     cluster.kubectl("apply", "-f", "-", input=pod(name, **container))
-    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=10s")
+    cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
 
 
 def test_get_logs_exec_and_delete(cluster: RunningApiServer) -> None:
@@ -56,18 +57,22 @@ def test_get_logs_exec_and_delete(cluster: RunningApiServer) -> None:
         ["NAME", "READY", "STATUS", "RESTARTS"],
         ["minecraft-0", "1/1", "Running", "0"],
     ]
-    logs = cluster.kubectl("logs", "minecraft-0").stdout
-    assert sorted(logs.splitlines()) == ["hello", "oops"]
+    until(
+        lambda: sorted(cluster.kubectl("logs", "minecraft-0").stdout.split()) == ["hello", "oops"],
+        "both lines are in the log",
+    )
     failed = cluster.kubectl("exec", "minecraft-0", "--", "bash", "-c", "pwd; exit 42", check=False)
     assert (failed.returncode, failed.stdout) == (42, "/data\n")
     piped = cluster.kubectl("exec", "-i", "minecraft-0", "--", "wc", "-c", input="four")
     assert piped.stdout == "4\n"
-    cluster.kubectl("delete", "pod", "minecraft-0", "--timeout=10s")
+    cluster.kubectl("delete", "pod", "minecraft-0", "--timeout=60s")
     assert cluster.get("pods")["items"] == []
 
 
 def test_the_seeds_session_in_a_real_terminal(cluster: RunningApiServer) -> None:
     start(cluster, "minecraft-0")
+    listing = ("exec", "minecraft-0", "--", "ps", "-eo", "args")
+    until(lambda: "sleep 2000" in cluster.kubectl(*listing).stdout, "the game has started")
     user = ["exec", "-it", "minecraft-0", "--", "/bin/bash", "--norc"]
     child, terminal = pty.fork()
     if child == 0:
@@ -87,7 +92,7 @@ def test_the_seeds_session_in_a_real_terminal(cluster: RunningApiServer) -> None
     _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
-    left = cluster.kubectl("exec", "minecraft-0", "--", "ps", "-eo", "args").stdout
+    left = cluster.kubectl(*listing).stdout
     assert "sleep 4321" in left
     assert "sleep 1000" not in left
 
@@ -104,7 +109,7 @@ class Session:
     def until(self, text: str) -> str:
         shown = b""
         while text.encode() not in shown:
-            readable, _, _ = select.select([self._terminal], [], [], 10)
+            readable, _, _ = select.select([self._terminal], [], [], 60)
             assert readable, shown
             shown += os.read(self._terminal, 4096)
         return shown.decode()
@@ -127,7 +132,7 @@ def test_a_bound_token_names_its_pod(cluster: RunningApiServer) -> None:
     mount = {"name": "identity", "mountPath": "/var/run/secrets/gamekeeper", "readOnly": True}
     body["spec"]["containers"][0]["volumeMounts"] = [mount]
     cluster.kubectl("apply", "-f", "-", input=json.dumps(body))
-    cluster.kubectl("wait", "--for=condition=Ready", "pod/minecraft-0", "--timeout=10s")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/minecraft-0", "--timeout=60s")
 
     path = "/var/run/secrets/gamekeeper/token"
     value = cluster.kubectl("exec", "minecraft-0", "--", "cat", path).stdout
@@ -150,12 +155,12 @@ def test_a_user_that_the_sandbox_cannot_have_is_a_clear_configuration_error(
     name = "minecraft-0"
     cluster.kubectl("apply", "-f", "-", input=pod(name, securityContext={"runAsUser": 1234}))
     if not shared.other_user:
-        cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=10s")
+        cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
         assert cluster.kubectl("exec", name, "--", "id", "-u").stdout == "1234\n"
         return
     path = "{.status.containerStatuses[0].state.waiting.reason}"
     reason = f"jsonpath={path}=CreateContainerConfigError"
-    cluster.kubectl("wait", f"--for={reason}", f"pod/{name}", "--timeout=10s")
+    cluster.kubectl("wait", f"--for={reason}", f"pod/{name}", "--timeout=60s")
     (status,) = cluster.get("pod", name)["status"]["containerStatuses"]
     assert status["state"]["waiting"]["message"] == (
         "runAsUser 1234 does not exist in this sandbox; "

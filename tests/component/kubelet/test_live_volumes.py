@@ -72,7 +72,7 @@ def test_files_follow_their_sources_and_sub_paths_do_not(pods: Pods) -> None:
     pods.kubectl("label", "pod", "game", "--overwrite", "zone=b")
 
     expected = 'hard easy two zone="b" 1024 now 400 644 00 01 250\n'
-    until(lambda: pods.shell("game", show) == expected, "the files follow", 6)
+    until(lambda: pods.shell("game", show) == expected, "the files follow")
     refused = pods.kubectl("exec", "game", "--", "touch", "/run/settings/x", check=False)
     assert "Read-only file system" in refused.stderr
 

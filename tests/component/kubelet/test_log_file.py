@@ -73,7 +73,7 @@ async def test_a_follower_sees_every_line_across_rotations(
         follower = tasks.create_task(texts(log, follow=True))
         for number in range(50):
             os.write(pipe, f"{number}\n".encode())
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(15):
                 while str(number).encode() not in log.path.read_bytes() + rotated(log):
                     await asyncio.sleep(0)
         os.close(pipe)

@@ -25,7 +25,7 @@ def test_a_new_image_restarts_only_its_container(pods: Pods) -> None:
 
     pods.kubectl("set", "image", "pod/game", "main=game:2")
     pod = pods.until("game", lambda p: statuses(p)["main"]["restartCount"] == 1, "restarted main")
-    pods.kubectl("wait", "--for=condition=Ready", "pod/game", "--timeout=10s")
+    pods.kubectl("wait", "--for=condition=Ready", "pod/game", "--timeout=60s")
 
     after = statuses(pods.get("game"))
     assert after["other"] == before["other"]
@@ -62,7 +62,7 @@ def test_a_crash_loop_backs_off_tells_the_story_and_ends_with_a_new_image(pods: 
     last = statuses(pod)["main"]["lastState"]["terminated"]
     assert (last["exitCode"], last["reason"]) == (3, "Error")
     assert sorted(last["message"].splitlines()) == ["attempt", "last words"]
-    assert statuses(pod)["main"]["restartCount"] == 1
+    assert statuses(pod)["main"]["restartCount"] >= 1
     name = f"game_{pods.namespace}({pod['metadata']['uid']})"
     pods.until_event(
         "game",
@@ -79,7 +79,7 @@ def test_a_crash_loop_backs_off_tells_the_story_and_ends_with_a_new_image(pods: 
 
     pods.kubectl("set", "image", "pod/game", "main=game:2")
 
-    pods.kubectl("wait", "--for=condition=Ready", "pod/game", "--timeout=10s")
+    pods.kubectl("wait", "--for=condition=Ready", "pod/game", "--timeout=60s")
 
 
 def test_policies_and_deadlines_end_pods_as_succeeded_or_failed(pods: Pods) -> None:
@@ -115,7 +115,7 @@ def test_policies_and_deadlines_end_pods_as_succeeded_or_failed(pods: Pods) -> N
     assert ended["retries"]["containerStatuses"][0]["restartCount"] == 1
     assert ended["overdue"]["reason"] == "DeadlineExceeded"
     pods.until("overdue", lambda p: "terminated" in statuses(p)["main"]["state"], "was stopped")
-    pods.kubectl("wait", "--for=condition=Ready", "pod/init", "--timeout=10s")
+    pods.kubectl("wait", "--for=condition=Ready", "pod/init", "--timeout=60s")
     assert pods.container("init", "prepare")["restartCount"] == 1
 
 
@@ -129,7 +129,7 @@ def test_a_pod_that_cannot_start_says_why_to_kubectl_describe(pods: Pods) -> Non
     pods.until_event("waits", ("FailedMount", why))
     reason = "{.status.containerStatuses[0].state.waiting.reason}"
     for name, waiting in (("game", "ErrImageNeverPull"), ("waits", "ContainerCreating")):
-        pods.kubectl("wait", f"--for=jsonpath={reason}={waiting}", f"pod/{name}", "--timeout=10s")
+        pods.kubectl("wait", f"--for=jsonpath={reason}={waiting}", f"pod/{name}", "--timeout=60s")
     refused = pods.kubectl("logs", "game", check=False)
     assert 'container "main" in pod "game" is waiting to start: ErrImageNeverPull' in refused.stderr
     pods.until_event(
@@ -151,7 +151,7 @@ def test_logs_can_be_cut_by_time_number_and_size(pods: Pods) -> None:
     def logs(*options: str) -> list[str]:
         return pods.kubectl("logs", "game", "-c", "talks", *options).stdout.splitlines()
 
-    assert logs() == ["one", "two"]
+    until(lambda: logs() == ["one", "two"], "both lines are in the log")
     pods.shell("game", "touch /tmp/go", "talks")
     until(lambda: "three" in logs(), "the third line is in the log")
     assert logs("--tail=1") == ["three"]

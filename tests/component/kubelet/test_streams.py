@@ -146,7 +146,7 @@ class Terminal:
 
     async def until(self, text: str) -> str:
         while text.encode() not in self.shown:
-            message = await self.socket.receive(timeout=5)
+            message = await self.socket.receive(timeout=60)
             assert message.type is aiohttp.WSMsgType.BINARY, self.shown
             if message.data[0] == 1:
                 self.shown += message.data[1:]
