@@ -30,7 +30,7 @@ _TOLD = (
 # Outcomes that a person may wonder about; that a value is there already is none.
 _WITHHELD = {
     Outcome.KILL_STAYS: "Kill is final",
-    Outcome.EDITED: "somebody set it after the report",
+    Outcome.EDITED: "somebody changed it after the report",
     Outcome.NOT_OURS: "a first None clears only what a service quality has written",
 }
 
@@ -49,7 +49,7 @@ def action_events(server: GameServer, effects: Effects) -> tuple[Event, ...]:
         skipped = executed[name].skipped if name in executed else ()
         refused = [f"{'.'.join(field)} is left alone: {reason}" for field, reason in skipped]
         withheld = [
-            f"{'.'.join(field)} stays {present.get(field)}: {reason}"
+            f"{'.'.join(field)} stays {present.get(field, 'unset')}: {reason}"
             for field, reason in _withheld(name, effects)
             if name in executed
         ]

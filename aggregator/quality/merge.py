@@ -34,7 +34,7 @@ class Outcome(StrEnum):
     UNCHANGED = "Unchanged"  # they asked for it before: a person's edit stays
     PRESENT = "Present"  # the object has the value already
     KILL_STAYS = "KillStays"  # opsState Kill is never overwritten
-    EDITED = "Edited"  # somebody set it after the report: what people say later counts
+    EDITED = "Edited"  # somebody changed it after the report: what people say later counts
     NOT_OURS = "NotOurs"  # a first None does not replace an opsState that we did not write
 
 
@@ -219,8 +219,10 @@ def _outcome(
 
 
 def _is_ours(name: Field, value: FieldValue | None, situation: Situation) -> bool:
-    """Tell whether a quality wrote this value, for whatever pod."""
-    return any(record.fields.get(name) == value for record in situation.records.values())
+    """Tell whether a quality wrote this value, for whatever pod; none removes a field."""
+    return value is not None and any(
+        record.fields.get(name) == value for record in situation.records.values()
+    )
 
 
 def _records_after(

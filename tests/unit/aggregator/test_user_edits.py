@@ -74,6 +74,17 @@ def edit(world: World, path, new) -> None:
     for name in parents:
         place = place.setdefault(name, {})
     place[last] = new
+    _give_new_version(world)
+
+
+def remove(world: World, path) -> None:
+    """Remove one field by hand."""
+    *parents, last = path
+    del value(world, parents)[last]
+    _give_new_version(world)
+
+
+def _give_new_version(world: World) -> None:
     world.cluster.version += 1
     stored(world)["metadata"]["resourceVersion"] = str(world.cluster.version)
 
@@ -96,6 +107,13 @@ def edit_after_report(world: World, path, new) -> None:
     edit(world, path, new)
 
 
+def remove_after_report(world: World, path) -> None:
+    """Remove one field when the report has come, and let the cache see that before anything."""
+    world.catch_up()
+    world.servers.note_report(KEY)
+    remove(world, path)
+
+
 @pytest.mark.parametrize("moment", [edit_before_next_write, edit_after_report])
 @pytest.mark.parametrize("name", EDITS)
 async def test_an_edit_between_report_and_write_stays(clock, name: str, moment) -> None:
@@ -111,6 +129,24 @@ async def test_an_edit_between_report_and_write_stays(clock, name: str, moment) 
     # It was an edge, and it is over: nothing comes back later.
     await world.settle()
     assert value(world, path) == new
+
+
+REMOVALS = {
+    "a label": ("metadata", "labels", "team"),
+    "an annotation": ("metadata", "annotations", "map"),
+    "networkDisabled": ("spec", "networkDisabled"),
+}
+
+
+@pytest.mark.parametrize("path", REMOVALS.values(), ids=REMOVALS)
+async def test_what_was_removed_between_report_and_write_stays_away(clock, path) -> None:
+    world = await ready(clock)
+    edit(world, path, True if path[-1] == "networkDisabled" else "mine")
+    world.verdicts[KEY.name] = (probe_report("busy", "True"),)
+    remove_after_report(world, path)
+    await world.settle()
+    assert path[-1] not in value(world, path[:-1])
+    assert value(world, ("spec", "opsState")) == "Allocated"
 
 
 @pytest.mark.parametrize("fault", [unavailable, conflict, crash])
@@ -143,14 +179,30 @@ async def test_an_edit_before_the_report_yields_to_the_edge(clock) -> None:
     assert value(world, ("spec", "opsState")) == "Allocated"
 
 
-async def test_what_was_left_alone_is_told(clock) -> None:
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(
+            lambda world: edit_after_report(world, ("spec", "opsState"), "Maintaining"),
+            "opsState stays Maintaining",
+            id="set",
+        ),
+        pytest.param(
+            lambda world: remove_after_report(world, ("metadata", "labels", "team")),
+            "labels.team stays unset",
+            id="removed",
+        ),
+    ],
+)
+async def test_what_was_left_alone_is_told(clock, change, told: str) -> None:
     world = await ready(clock)
+    edit(world, ("metadata", "labels", "team"), "mine")
     world.verdicts[KEY.name] = (probe_report("busy", "True"),)
-    edit_after_report(world, ("spec", "opsState"), "Maintaining")
+    change(world)
     await world.settle()
-    (told,) = (
+    (message,) = (
         each[3].partition("; ")[2]
         for each in world.events.events
         if each[2] == names.REASON_SERVICE_QUALITY_ACTION and "busy=True" in each[3]
     )
-    assert told == "opsState stays Maintaining: somebody set it after the report"
+    assert message == f"{told}: somebody changed it after the report"

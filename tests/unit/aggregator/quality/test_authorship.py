@@ -4,6 +4,7 @@ import pytest
 
 from aggregator.quality.match import OPS_STATE
 from aggregator.quality.merge import Outcome, Situation, decide
+from aggregator.quality.verdicts import parse_records
 from tests.support.builders import NOW, quality
 from tests.support.verdict_steps import HEALTHY, IDLE, Server, seen, written_by
 
@@ -101,6 +102,24 @@ def test_a_field_that_changed_since_the_report_is_left_to_who_changed_it():
         decide(Situation((IDLE,), effects.records, seen(idle="True"), present, "pod-0", NOW))
         is None
     )
+
+
+def test_a_field_that_was_removed_since_the_report_stays_away_though_no_record_knows_it():
+    team = quality("team", {"state": True, "labels": {"team": "red"}})
+    label = ("labels", "team")
+    server = Server((IDLE, team))
+    server.step(idle="False")
+    removed = Situation(
+        (IDLE, team),
+        parse_records(server.annotation),
+        seen(idle="False", team="True"),
+        {OPS_STATE: "None"},
+        "pod-0",
+        NOW,
+        edited=frozenset({label}),
+    )
+    effects = decide(removed)
+    assert (effects.writes, effects.outcomes[label]) == ({}, Outcome.EDITED)
 
 
 def test_a_result_that_changes_with_every_run_re_asserts_nothing():
