@@ -67,7 +67,7 @@ class KedaClient:
         return bool((await self._is_active(ref, timeout=timeout)).result)
 
     async def metric_spec(self, ref: pb.ScaledObjectRef) -> list[tuple[str, int, float]]:
-        answer = await self._spec(ref, timeout=10)
+        answer = await self._spec(ref, timeout=30)
         return [
             (each.metricName, each.targetSize, each.targetSizeFloat) for each in answer.metricSpecs
         ]
@@ -75,7 +75,7 @@ class KedaClient:
     async def metric(self, ref: pb.ScaledObjectRef, name: str = "gssReplicas") -> int:
         """The one value, which both fields have to say."""
         request = pb.GetMetricsRequest(scaledObjectRef=ref, metricName=name)
-        (value,) = (await self._metrics(request, timeout=10)).metricValues
+        (value,) = (await self._metrics(request, timeout=30)).metricValues
         assert value.metricName == name
         assert value.metricValueFloat == value.metricValue
         return int(value.metricValue)

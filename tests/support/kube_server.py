@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from aggregator.kube.client import HttpKubeClient, Timeouts, open_kube_client
 
-IMPATIENT = Timeouts(request_seconds=0.2, silence_seconds=0.2)
+IMPATIENT = Timeouts(request_seconds=1.0, silence_seconds=1.0)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

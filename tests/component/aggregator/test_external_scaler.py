@@ -121,7 +121,7 @@ async def test_who_does_not_lead_answers_nothing_and_says_so_to_probes():
         stub = health_pb2_grpc.HealthStub(keda.channel)
 
         async def health() -> int:
-            return (await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)).status
+            return (await stub.Check(health_pb2.HealthCheckRequest(), timeout=30)).status
 
         await until(health, health_pb2.HealthCheckResponse.SERVING)
         term.leads = False

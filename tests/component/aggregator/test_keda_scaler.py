@@ -273,14 +273,14 @@ async def test_the_health_service_says_whether_calls_are_answered(scaler):
     for serving, status in ((True, states.SERVING), (False, states.NOT_SERVING)):
         await scaler.server.set_serving(serving)
         for name in ("", "externalscaler.ExternalScaler"):
-            answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=10)
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=30)
             assert answer.status == status
 
 
 async def test_reflection_lists_the_services(scaler):
     stub = reflection_pb2_grpc.ServerReflectionStub(scaler.client.channel)
     call = stub.ServerReflectionInfo(
-        iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=10
+        iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=30
     )
     listed = [
         service.name async for answer in call for service in answer.list_services_response.service
