@@ -96,7 +96,7 @@ async def test_a_stop_does_not_wait_for_a_certificate():
             raise Unavailable("ServiceUnavailable", "no answer")
 
     stop = asyncio.Event()
-    async with asyncio.timeout(4), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(aggregator(Away()).run(stop))
         await asyncio.sleep(0)
         assert not running.done()

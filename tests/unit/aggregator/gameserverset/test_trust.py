@@ -74,7 +74,7 @@ async def test_entries_of_others_stay_and_cost_no_write():
 
 
 async def until(condition):
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(15):
         while not condition():
             await asyncio.sleep(0)
 
