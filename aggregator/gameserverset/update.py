@@ -234,9 +234,13 @@ def _hindrances(
     """Return what keeps all of these servers from being updated; nothing when one may be."""
     if rules.halt is not None:
         return () if rules.halt == "TemplatesUnknown" else (rules.halt,)
-    found = {_hindrance(server, rules, now) for server in outdated}
-    if None in found:
-        return ()
+    found = set()
+    for server in outdated:
+        hindrance = _hindrance(server, rules, now)
+        if hindrance is None:
+            # In most large sets that is the first one.
+            return ()
+        found.add(hindrance)
     return tuple(hindrance for hindrance in get_args(Hindrance) if hindrance in found)
 
 

@@ -164,6 +164,38 @@ async def test_a_partition_leaves_servers_behind_even_when_they_are_made_again(c
     assert images(world) == {"0": "game:1", "1": "game:1", "2": "game:2"}
 
 
+def progressing(world: World) -> tuple[str, str]:
+    (found,) = [each for each in status(world)["conditions"] if each["type"] == "Progressing"]
+    return found["status"], found["reason"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "reason"),
+    [
+        ({"type": "OnDelete"}, "OnDelete"),
+        ({"rollingUpdate": {"paused": True}}, "UpdatePaused"),
+        ({"rollingUpdate": {"maxUnavailable": 0}}, "NoneMayBeUnavailable"),
+    ],
+    ids=["OnDelete", "paused", "none may be unavailable"],
+)
+async def test_an_update_that_waits_says_so_until_somebody_deletes_the_pods(
+    clock, strategy, reason
+):
+    world = await standing(clock, replicas=2)
+    world.edit_set(updateStrategy=strategy)
+    change_image(world)
+    await world.settle()
+    assert (progressing(world), world.cluster.deleted) == (("False", reason), [])
+    world.cluster.mark_deleted(ObjectKey("games", "minecraft-0"))
+    await world.settle()
+    assert images(world) == {"0": "game:2", "1": "game:1"}
+    assert progressing(world) == ("False", reason)
+    world.cluster.mark_deleted(ObjectKey("games", "minecraft-1"))
+    await world.settle()
+    assert images(world) == {"0": "game:2", "1": "game:2"}
+    assert progressing(world) == ("False", "Complete")
+
+
 async def test_ten_revisions_are_kept_beside_those_in_use(clock):
     world = await standing(clock, replicas=1, rolling=IN_PLACE)
     for number in range(2, 15):
