@@ -30,9 +30,9 @@ _TIMEOUT_SECONDS = 20.0
 _TLS_REMEDY = "give its certificate authority with --ca-file"
 _HOW = (
     "the kubeconfig {files} tells of no status API, as that of a local cluster does; on a cluster "
-    "type `kubectl -n gamekeeper-system port-forward service/gamekeeper-status 8081:443` in another "
-    "terminal and add --server https://localhost:8081 --token-file FILE --ca-file FILE, with a "
-    "token that may get gameservers, and ca.crt of the ConfigMap gamekeeper-ca"
+    "type `kubectl -n gamekeeper-system port-forward service/gamekeeper-status 8081:443` in "
+    "another terminal and add --server https://localhost:8081 --token-file FILE --ca-file FILE, "
+    "with a token that may get gameservers, and ca.crt of the ConfigMap gamekeeper-ca"
 )
 
 
