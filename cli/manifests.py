@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cli.admission import find_faults
+from shared.api import names
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 IMAGES_FILE = "images.yaml"
+_SET = (names.API_VERSION, names.GAMESERVERSET_KIND)
 
 
 def read_yaml(file: Path) -> list[Any]:
@@ -37,7 +40,7 @@ def read_yaml(file: Path) -> list[Any]:
 
 
 def check_manifest(file: Path) -> None:
-    """Check that a file holds Kubernetes objects, before anything is started.
+    """Check that a file holds Kubernetes objects, and good sets, before anything is started.
 
     Raises:
         InvalidInput: naming the document at fault.
@@ -48,6 +51,25 @@ def check_manifest(file: Path) -> None:
     for number, document in enumerate(documents, start=1):
         if not isinstance(document, dict) or not {"apiVersion", "kind"} <= document.keys():
             raise InvalidInput("", f"{file}: document {number} needs apiVersion and kind")
+        if (document["apiVersion"], document["kind"]) == _SET:
+            check_set(file, number, document)
+
+
+def check_set(file: Path, number: int, document: dict[str, Any]) -> None:
+    """Check that an API server would take a GameServerSet.
+
+    Args:
+        file: where it stands, for the error.
+        number: of the document in the file, from 1.
+        document: the decoded manifest.
+
+    Raises:
+        InvalidInput: naming the first field at fault.
+    """
+    faults = find_faults(document)
+    if faults:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        raise InvalidInput("", f"{file}, document {number}: {faults[0]}{more}")
 
 
 def find_images(files: Iterable[Path], extra: Iterable[str]) -> dict[str, Path]:

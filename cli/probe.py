@@ -18,8 +18,7 @@ from agent.exec.resolve import MainProcess, read_process
 from agent.probes.handlers import Handlers
 from aggregator.quality.match import contribution, verdict_of
 from aggregator.quality.probes import plan_probes
-from cli.admission import find_faults
-from cli.manifests import read_yaml
+from cli.manifests import check_set, read_yaml
 from cli.output import print_document
 from cli.probe_text import render_run
 from shared.api import names
@@ -106,10 +105,7 @@ def _read_sets(file: Path) -> list[GameServerSet]:
     for number, document in enumerate(documents, start=1):
         if not isinstance(document, dict) or document.get("kind") != names.GAMESERVERSET_KIND:
             continue
-        faults = find_faults(document)
-        if faults:
-            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-            raise InvalidInput("", f"{file}, document {number}: {faults[0]}{more}")
+        check_set(file, number, document)
         found.append(GameServerSet.model_validate(document))
     if not found:
         raise InvalidInput("", f"{file}: it holds no {names.GAMESERVERSET_KIND}")
