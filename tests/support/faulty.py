@@ -69,10 +69,10 @@ class Faulty:
         """Return the names of what is stored."""
         return sorted(item["metadata"]["name"] for item in await self.all(resource))
 
-    async def give_lease_to(self, holder: str) -> None:
-        """Write another name, or nobody's, into the lease."""
+    async def give_lease_to(self, holder: str, seconds: int = 15) -> None:
+        """Write another name, or nobody's, into the lease; it lasts for that long."""
         key = ObjectKey(self.namespace, LEASE)
-        spec = {"holderIdentity": holder, "leaseDurationSeconds": 1 if not holder else 15}
+        spec = {"holderIdentity": holder, "leaseDurationSeconds": seconds if holder else 1}
         await self.kube.patch(LEASES, key, MergePatch({"spec": spec}))
 
 
@@ -90,11 +90,16 @@ async def until(condition: Callable[[], Awaitable[Any]], wanted: Any) -> None:
 
 @asynccontextmanager
 async def aggregating(
-    faulty: Faulty, client: KubeClient, **settings: str
+    faulty: Faulty, client: KubeClient, *, succeeds: bool = False, **settings: str
 ) -> AsyncIterator[Aggregator]:
     """Give a running aggregator of the namespace, on free ports of loopback.
 
-    `settings` are names without prefix and their texts.
+    Args:
+        faulty: the namespace.
+        client: of the aggregator.
+        succeeds: it finds the lease in its own name, whoever led before. A lease of nobody is no
+            way to have it lead: the former leader could be the first to take it, and lead again.
+        settings: names without prefix and their texts.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -110,10 +115,12 @@ async def aggregating(
         "STATUS_PORT": "0",
     } | settings
     stop = asyncio.Event()
+    aggregator = Aggregator(
+        read_settings({f"GAMEKEEPER_{name}": text for name, text in given.items()}), client
+    )
+    if succeeds:
+        await faulty.give_lease_to(aggregator._election._identity)
     async with asyncio.TaskGroup() as group:
-        aggregator = Aggregator(
-            read_settings({f"GAMEKEEPER_{name}": text for name, text in given.items()}), client
-        )
         group.create_task(aggregator.run(stop))
         yield aggregator
         stop.set()
