@@ -165,16 +165,12 @@ class HttpKubeClient(KubeClient):
         *,
         uid: str | None = None,
         resource_version: str | None = None,
-        grace_period_seconds: int | None = None,
-        propagation: str | None = None,
     ) -> bool:
         """Ask for the deletion; false when the object does not exist."""
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": _present({"uid": uid, "resourceVersion": resource_version}) or None,
-            "gracePeriodSeconds": grace_period_seconds,
-            "propagationPolicy": propagation,
         }
         request = _Request("DELETE", resource.path_of(key), body=_present(options))
         try:

@@ -77,18 +77,11 @@ class FencedClient(KubeClient):
         *,
         uid: str | None = None,
         resource_version: str | None = None,
-        grace_period_seconds: int | None = None,
-        propagation: str | None = None,
     ) -> bool:
         """Ask for the deletion, if this process leads."""
         async with self._term():
             return await self._client.delete(
-                resource,
-                key,
-                uid=uid,
-                resource_version=resource_version,
-                grace_period_seconds=grace_period_seconds,
-                propagation=propagation,
+                resource, key, uid=uid, resource_version=resource_version
             )
 
     def watch(

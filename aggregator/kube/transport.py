@@ -90,14 +90,11 @@ class KubeClient(Protocol):
         *,
         uid: str | None = None,
         resource_version: str | None = None,
-        grace_period_seconds: int | None = None,
-        propagation: str | None = None,
     ) -> bool:
         """Ask for the deletion; false when the object does not exist, which is success too.
 
         With a uid only that object is deleted, not a namesake; with a resource_version only what
-        was seen. A grace period of None leaves it to the object, 0 deletes at once. The propagation
-        is Background, Foreground or Orphan; None leaves it to the kind.
+        was seen. How long it may take, and what becomes of its children, is left to the object.
 
         Raises:
             Conflict: uid or resource_version is another.

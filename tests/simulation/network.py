@@ -186,11 +186,9 @@ class Client(KubeClient):
         *,
         uid: str | None = None,
         resource_version: str | None = None,
-        grace_period_seconds: int | None = None,
-        propagation: str | None = None,
     ) -> bool:
         def effect() -> bool:
-            options = DeleteOptions(grace_period_seconds, propagation, uid, resource_version)
+            options = DeleteOptions(uid=uid, resource_version=resource_version)
             if self._server.find(resource, key.name) is None:
                 return False
             self._server.verbs.delete(self._server.resource(resource), tuple(key), options)

@@ -108,8 +108,6 @@ class FakeKubeClient(KubeClient):
         *,
         uid: str | None = None,
         resource_version: str | None = None,
-        grace_period_seconds: int | None = None,
-        propagation: str | None = None,
     ) -> bool:
         self._call("delete", key.name)
         stored = self.objects.get((resource.plural, key))

@@ -126,8 +126,6 @@ class MemoryCluster(FakeKubeClient):
         *,
         uid: str | None = None,
         resource_version: str | None = None,
-        grace_period_seconds: int | None = None,
-        propagation: str | None = None,
     ) -> bool:
         async def effect() -> bool:
             stored = self.objects.get((resource.plural, key))

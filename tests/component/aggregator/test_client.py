@@ -90,22 +90,13 @@ async def test_a_deletion_carries_its_preconditions(tmp_path: Path) -> None:
 
     async with serve(tmp_path, remember) as client:
         assert await client.delete(PODS, KEY)
-        assert await client.delete(
-            PODS,
-            KEY,
-            uid="u",
-            resource_version="7",
-            grace_period_seconds=0,
-            propagation="Foreground",
-        )
+        assert await client.delete(PODS, KEY, uid="u", resource_version="7")
     assert bodies == [
         {"apiVersion": "v1", "kind": "DeleteOptions"},
         {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": {"uid": "u", "resourceVersion": "7"},
-            "gracePeriodSeconds": 0,
-            "propagationPolicy": "Foreground",
         },
     ]
 
