@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from shared.clock import monotonic_seconds
 from tests.support.pod_sandbox import POD_UID, REPOSITORY
 
 if TYPE_CHECKING:
@@ -70,5 +71,9 @@ def outcome(status: str, **fields: Any) -> dict[str, Any]:
     return {"status": status, "result": stdout.strip(), **empty, **fields}
 
 
-def only_the_containers(pod: PodSandbox, *others: str) -> list[str]:
-    return sorted(["sh -c " + "echo ready; sleep infinity & wait", "sleep infinity", *others])
+def await_only_the_containers(pod: PodSandbox, *others: str) -> None:
+    """Return once the pod runs its pause process and these, and no zombie waits for its parent."""
+    expected = sorted(["sh -c " + "echo ready; sleep infinity & wait", "sleep infinity", *others])
+    deadline = monotonic_seconds() + 60
+    while (seen := sorted(pod.processes())) != expected:
+        assert monotonic_seconds() < deadline, seen

@@ -40,7 +40,7 @@ class Sending:
     arrived: threading.Semaphore
     token: Path
 
-    def send(self, body: bytes = b"{}", timeout: float = 10) -> Delivery:
+    def send(self, body: bytes = b"{}", timeout: float = 30) -> Delivery:
         self.sender.submit(body, timeout)
         assert self.arrived.acquire(timeout=60), "nothing was delivered"
         delivery = self.sender.take()

@@ -51,7 +51,7 @@ def test_file_pages_are_given_back_once_it_is_time_and_the_process_works_on() ->
         [sys.executable, "-S", "-c", PROGRAM.replace("REPOSITORY", repr(str(REPOSITORY)))],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=90,
         check=True,
     )
     assert json.loads(done.stdout) == {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.exec_runs import MINIMAL, only_the_containers, outcome, run, run_all
+from tests.support.exec_runs import MINIMAL, await_only_the_containers, outcome, run, run_all
 from tests.support.pod_sandbox import PodSandbox, Privilege, pod_sandbox
 
 if TYPE_CHECKING:
@@ -175,20 +175,20 @@ def test_the_codes_of_a_shell_that_cannot_run_a_command_are_unknown(pod: PodSand
 def test_a_timeout_is_false_and_leaves_no_process_of_the_tree(pod: PodSandbox) -> None:
     pod.start_container("game")
     script = """
+    echo partial
     trap '' TERM INT HUP
     (trap '' TERM; setsid sh -c 'sleep 1001 & sleep 1002' &)
     setsid sleep 1003 &
     (sleep 1004; sleep 1005) &
-    echo partial
     sleep 1006
     """
-    assert run(pod, "sh", "-c", script, timeout=0.5) == outcome(
+    assert run(pod, "sh", "-c", script, timeout=2) == outcome(
         "False",
         stdout="partial\n",
         reason="Timeout",
         message="the command was killed: raise timeoutSeconds or make it faster",
     )
-    assert sorted(pod.processes()) == only_the_containers(pod, "sleep infinity")
+    await_only_the_containers(pod, "sleep infinity")
 
 
 def test_a_daemon_that_keeps_stdout_open_neither_hangs_the_probe_nor_survives_it(
@@ -197,14 +197,16 @@ def test_a_daemon_that_keeps_stdout_open_neither_hangs_the_probe_nor_survives_it
     pod.start_container("game")
     (outcome_of_run,) = run_all(pod, ["sh", "-c", "setsid sleep 1000 & echo up"])["runs"]
     assert (outcome_of_run["status"], outcome_of_run["result"]) == ("True", "up")
-    assert outcome_of_run["durationSeconds"] < 2
-    assert sorted(pod.processes()) == only_the_containers(pod, "sleep infinity")
+    assert outcome_of_run["durationSeconds"] < 15
+    await_only_the_containers(pod, "sleep infinity")
 
 
 def test_a_child_that_writes_a_moment_after_the_command_is_still_heard(pod: PodSandbox) -> None:
     pod.start_container("game")
     expected = outcome("True", exitCode=0, stdout="late\n")
-    assert run(pod, "sh", "-c", "(sleep 0.05; echo late) & exit 0") == expected
+    # It waits until the command has ended, which is when the time for what comes late begins.
+    script = "(while kill -0 $$ 2>/dev/null; do :; done; echo late) & exit 0"
+    assert run(pod, "sh", "-c", script) == expected
 
 
 def test_a_probe_that_closes_its_streams_is_still_awaited(pod: PodSandbox) -> None:
@@ -228,7 +230,7 @@ def test_many_probes_at_once_leave_no_zombie_and_no_open_file(pod: PodSandbox) -
     assert [o["result"] for o in answer["runs"]] == [str(number) for number in range(20)]
     before, after = answer["openFiles"]
     assert after == before
-    assert sorted(pod.processes()) == only_the_containers(pod, "sleep infinity")
+    await_only_the_containers(pod, "sleep infinity")
 
 
 def test_two_containers_of_a_pod_are_told_apart(pod: PodSandbox) -> None:
@@ -267,11 +269,12 @@ def test_the_marker_of_another_user_is_read_too(root_pod: PodSandbox) -> None:
 def test_a_script_that_kills_its_supervisor_is_unknown_and_leaves_nothing(pod: PodSandbox) -> None:
     pod.start_container("game")
     script = "setsid sh -c 'sleep 1001 & sleep 1002' & kill -9 $PPID; sleep 1003"
-    # The second command keeps the helper alive long enough to clean up.
-    first, second = run_all(pod, ["sh", "-c", script], ["sleep", "0.5"])["runs"]
+    # The second command keeps the helper alive until it has cleaned up.
+    cleaned = "while pgrep -f 'sleep 100[1-3]' > /dev/null; do sleep 0.05; done"
+    first, second = run_all(pod, ["sh", "-c", script], ["sh", "-c", cleaned])["runs"]
     assert (first["status"], first["reason"]) == ("Unknown", "ExecHelperDied")
     assert second["status"] == "True"
-    assert sorted(pod.processes()) == only_the_containers(pod, "sleep infinity")
+    await_only_the_containers(pod, "sleep infinity")
 
 
 def test_a_command_that_is_too_long_to_hand_over_is_unknown(pod: PodSandbox) -> None:

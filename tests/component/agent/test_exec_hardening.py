@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.exec_runs import MINIMAL, RUNTIME_DEFAULT, only_the_containers, outcome, run
+from tests.support.exec_runs import (
+    MINIMAL,
+    RUNTIME_DEFAULT,
+    await_only_the_containers,
+    outcome,
+    run,
+)
 from tests.support.pod_sandbox import PodSandbox, Privilege, pod_sandbox
 from tests.support.tools import require
 
@@ -146,4 +152,4 @@ def test_a_bomb_ends_with_its_timeout_and_leaves_nothing(any_pod: PodSandbox, sc
     any_pod.start_container("game")
     result = run(any_pod, "sh", "-c", script, timeout=1)
     assert (result["status"], result["reason"]) == ("False", "Timeout")
-    assert sorted(any_pod.processes()) == only_the_containers(any_pod, "sleep infinity")
+    await_only_the_containers(any_pod, "sleep infinity")

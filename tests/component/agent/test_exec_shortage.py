@@ -17,7 +17,7 @@ from agent.exec.helper import HelperProcess
 from agent.exec.resolve import MainProcess
 from agent.exec.wire import FAILED
 from shared.clock import monotonic_seconds
-from tests.support.exec_runs import only_the_containers, outcome, run
+from tests.support.exec_runs import await_only_the_containers, outcome, run
 from tests.support.pod_sandbox import Privilege, pod_sandbox
 
 if TYPE_CHECKING:
@@ -131,4 +131,4 @@ def test_a_command_whose_end_cannot_be_watched_is_unknown_and_killed() -> None:
             message="the command cannot be watched (Function not implemented): that takes"
             " pidfd_open (Linux 5.3 or a newer sandbox) and a free descriptor",
         )
-        assert sorted(pod.processes()) == only_the_containers(pod, "sleep infinity")
+        await_only_the_containers(pod, "sleep infinity")

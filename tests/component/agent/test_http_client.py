@@ -39,7 +39,7 @@ def scripted_server(*connections: list[bytes | None]) -> Iterator[tuple[BaseUrl,
             with channel:
                 for answer in script:
                     if answer is STALL:
-                        released.wait(10)
+                        released.wait(60)
                         break
                     requests.append(read_request(channel))
                     channel.sendall(answer)
@@ -65,7 +65,7 @@ def read_request(channel: socket.socket) -> bytes:
     return data
 
 
-def post(connection: Connection, timeout: float = 5) -> Response:
+def post(connection: Connection, timeout: float = 30) -> Response:
     return connection.post("/v1/reports", {"Authorization": "Bearer t"}, b"body", timeout)
 
 
@@ -173,7 +173,7 @@ def test_a_server_that_stalls_costs_one_deadline(script: list[bytes | None]) -> 
         connection = Connection(url, None)
         with pytest.raises(ExchangeError, match="timed out"):
             post(connection, timeout=0.3)
-    assert 0.3 <= monotonic_seconds() - began < 5
+    assert 0.3 <= monotonic_seconds() - began < 30
 
 
 def test_nobody_there_is_one_line() -> None:

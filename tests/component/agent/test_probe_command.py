@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.support.exec_runs import only_the_containers
+from tests.support.exec_runs import await_only_the_containers
 from tests.support.pod_sandbox import REPOSITORY, PodSandbox, Privilege, pod_sandbox
 from tests.support.scripted_server import scripted_server
 
@@ -35,7 +35,9 @@ ACTIONS = [
 
 def exec_quality(name: str, script: str, **fields: Any) -> dict[str, Any]:
     command = {"command": ["sh", "-c", script]}
-    return {"name": name, "exec": command, "serviceQualityAction": ACTIONS, **fields}
+    # A second, the default, can be too short on a machine with other work to do.
+    patient = {"timeoutSeconds": 20, "serviceQualityAction": ACTIONS}
+    return {"name": name, "exec": command, **patient, **fields}
 
 
 def write_set(folder: Path, *qualities: dict[str, Any], name: str = "minecraft") -> Path:
@@ -56,16 +58,21 @@ def write_set(folder: Path, *qualities: dict[str, Any], name: str = "minecraft")
     return file
 
 
-def gamekeeper(*arguments: object, within: tuple[str, ...] = ()) -> tuple[int, str, str]:
+def gamekeeper(
+    *arguments: object, within: tuple[str, ...] = (), quick: bool = True
+) -> tuple[int, str, str]:
+    """Return exit code, output and errors; without the line that a slow machine adds if `quick`."""
     done = subprocess.run(
         [*within, sys.executable, "-m", "cli", "probe", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=90,
         check=False,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "HELLO": "from here"},
     )
-    return done.returncode, done.stdout, done.stderr
+    said = done.stderr.splitlines(keepends=True)
+    errors = [line for line in said if not (quick and " is running (at most " in line)]
+    return done.returncode, done.stdout, "".join(errors)
 
 
 def test_a_person_sees_verdict_result_stderr_and_the_matching_action(tmp_path: Path) -> None:
@@ -73,7 +80,7 @@ def test_a_person_sees_verdict_result_stderr_and_the_matching_action(tmp_path: P
     file = write_set(tmp_path, exec_quality("idle", script, successThreshold=2))
     code, out, err = gamekeeper("-f", file, "--name", "idle")
     lines = out.splitlines()
-    assert lines.pop(6).startswith("DURATION   0.")
+    assert lines.pop(6).startswith("DURATION   ")
     assert (code, err, lines) == (
         0,
         "",
@@ -136,7 +143,8 @@ def test_what_cannot_run_is_unknown_and_matches_nothing(tmp_path: Path) -> None:
 def test_a_probe_of_the_network_goes_to_this_machine(tmp_path: Path) -> None:
     with scripted_server(lambda c, _r: c.sendall(b"HTTP/1.1 200 OK\r\n\r\n7")) as server:
         handler = {"httpGet": {"port": server.port}}
-        file = write_set(tmp_path, {"name": "web", **handler, "serviceQualityAction": ACTIONS})
+        quality = {"name": "web", **handler, "timeoutSeconds": 20}
+        file = write_set(tmp_path, quality | {"serviceQualityAction": ACTIONS})
         code, out, err = gamekeeper("-f", file, "--name", "web")
     assert (code, err) == (0, "")
     assert "2. state true, result '7': MATCHES, opsState = Allocated" in out
@@ -151,7 +159,7 @@ def test_a_named_port_is_that_of_the_template(tmp_path: Path) -> None:
 
 def test_a_probe_that_takes_long_says_that_it_runs(tmp_path: Path) -> None:
     file = write_set(tmp_path, exec_quality("slow", "sleep 60", timeoutSeconds=2))
-    code, out, err = gamekeeper("-f", file, "--name", "slow")
+    code, out, err = gamekeeper("-f", file, "--name", "slow", quick=False)
     assert (code, err) == (1, "gamekeeper probe: slow is running (at most 2 s)\n")
     assert "VERDICT    False (Timeout: the command was killed" in out
 
@@ -169,7 +177,7 @@ def test_a_process_lends_its_view(tmp_path: Path, pod: PodSandbox) -> None:
     code, out, _ = gamekeeper("-f", file, "--name", "idle", "--pid", game.host_pid)
     assert (code, "RESULT     'minecraft 1000 /data'" in out) == (0, True)
     assert f"TARGET     process {game.host_pid}, network 127.0.0.1" in out
-    assert sorted(pod.processes()) == only_the_containers(pod, "sleep infinity")
+    await_only_the_containers(pod, "sleep infinity")
 
 
 @pytest.mark.parametrize(

@@ -70,10 +70,11 @@ def test_a_name_whose_look_up_outlasts_every_deadline_does_not_mute_the_agent(
     with raw_server(answering(OK)) as server:
         urls = ["http://gamekeeper-reports.example:1", f"http://127.0.0.1:{server.port}"]
         with sending(token, *urls) as reports:
-            # Ten, because a busy machine may need longer than one of these deadlines for anything.
-            deliveries = [reports.send(timeout=0.4) for _ in range(10)]
-    assert deliveries[0].event == Failed()
-    assert (Accepted(10), urls[1]) in [(item.event, item.url) for item in deliveries]
+            first = reports.send(timeout=0.4)
+            # Many, because a busy machine may need longer than one of these deadlines for anything.
+            later = (reports.send(timeout=0.4) for _ in range(100))
+            accepted = next(item for item in later if item.event == Accepted(10))
+    assert (first.event, accepted.url) == (Failed(), urls[1])
 
 
 def test_after_a_503_the_next_name_is_asked_first(token: Path) -> None:

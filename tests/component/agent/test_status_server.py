@@ -36,7 +36,7 @@ class Running:
     port: int
 
     def ask(self, request: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as caller:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as caller:
             caller.sendall(request)
             return self.read(caller)
 
@@ -144,11 +144,12 @@ def test_a_request_without_end_is_cut_off(running: Running) -> None:
 
 
 def test_a_silent_caller_loses_its_connection_in_time(running: Running) -> None:
-    with socket.create_connection(("127.0.0.1", running.port), timeout=5):
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20):
+        before = monotonic_seconds()
         running.turn(1)
         deadline = running.server.deadline()
         assert deadline is not None
-        assert 0 < deadline - monotonic_seconds() <= 5
+        assert before < deadline <= monotonic_seconds() + 5
         running.server.step(deadline)
         assert running.server.deadline() is None
 
@@ -156,7 +157,7 @@ def test_a_silent_caller_loses_its_connection_in_time(running: Running) -> None:
 def test_many_silent_callers_do_not_lock_others_out_for_ever(running: Running) -> None:
     callers: list[Any] = []
     for _ in range(20):
-        callers.append(socket.create_connection(("127.0.0.1", running.port), timeout=5))
+        callers.append(socket.create_connection(("127.0.0.1", running.port), timeout=20))
         running.turn(1)
     deadline = running.server.deadline()
     assert deadline is not None
@@ -176,15 +177,16 @@ def test_without_descriptors_it_stops_accepting_for_a_moment_instead_of_spinning
         attempts.append(lack)
         raise OSError(lack, os.strerror(lack))
 
-    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as caller:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as caller:
         with monkeypatch.context() as shortage:
             shortage.setattr(socket.socket, "accept", refuse)
+            before = monotonic_seconds()
             running.turn(5)
             for _ in range(100):
                 assert running.selector.select(0) == []  # the caller waits, and wakes nobody
             resume_at = running.server.deadline()
             assert resume_at is not None
-            assert 0 < resume_at - monotonic_seconds() <= 1
+            assert before < resume_at <= monotonic_seconds() + 1
             running.server.step(resume_at)
             running.turn(5)
         assert len(attempts) == 2
@@ -208,7 +210,7 @@ def test_it_can_be_closed_while_it_does_not_accept(monkeypatch: pytest.MonkeyPat
         port = free.getsockname()[1]
     with selectors.DefaultSelector() as selector:
         server = StatusServer(selector, "127.0.0.1", port, PAGES)
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
+        with socket.create_connection(("127.0.0.1", port), timeout=20):
             for key, _ in selector.select(5):
                 key.data()
             server.close()
@@ -221,7 +223,7 @@ def test_a_caller_that_has_gone_again_does_not_stop_it_accepting(
     def gone(_listener: socket.socket) -> NoReturn:
         raise OSError(errno.ECONNABORTED, os.strerror(errno.ECONNABORTED))
 
-    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as caller:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as caller:
         with monkeypatch.context() as abort:
             abort.setattr(socket.socket, "accept", gone)
             running.turn(5)
