@@ -39,16 +39,28 @@ class Cell:
     stack: AsyncExitStack
 
     async def start(
-        self, timeouts: Timeouts | None = None, lease: str | None = None, **interference: Any
+        self,
+        timeouts: Timeouts | None = None,
+        lease: str | None = None,
+        *,
+        succeeds: bool = False,
+        **interference: Any,
     ) -> Actor:
-        """Start an aggregator; it leads unless another one does that wants the same lease."""
+        """Start an aggregator; it leads unless another one does that wants the same lease.
+
+        Args:
+            timeouts: of its requests.
+            lease: that it wants, where it is not the usual one.
+            succeeds: whoever held the lease, it is this one's now.
+            interference: with its writes.
+        """
         client = await self.stack.enter_async_context(
             open_kube_client(self.faulty.kubeconfig, timeouts)
         )
         between = Interference(client, **interference)
         settings = {"LEASE_NAME": lease} if lease is not None else {}
         aggregator = await self.stack.enter_async_context(
-            aggregating(self.faulty, between, **settings)
+            aggregating(self.faulty, between, succeeds=succeeds, **settings)
         )
         return Actor(aggregator, between)
 

@@ -167,8 +167,7 @@ async def test_a_crash(story: Story, write: str, moment: str) -> None:
     deliver(first.aggregator, story.key, whole)
     await first.between.struck.wait()
     # The lease of a dead process ends by itself, in time.
-    await story.faulty.give_lease_to("")
-    second = await story.start()
+    second = await story.start(succeeds=True)
     await until(lambda: leads(second.aggregator), True)
     deliver(second.aggregator, story.key, whole)
     await story.ends_well(whole, second)
@@ -189,8 +188,7 @@ async def test_another_leads_between_decision_and_write(story: Story, write: str
     first.between.aim = WRITES[write]
     deliver(first.aggregator, story.key, whole)
     await first.between.struck.wait()
-    await story.faulty.give_lease_to("")
-    second = await story.start()
+    second = await story.start(succeeds=True)
     await until(lambda: leads(second.aggregator), True)
     deliver(second.aggregator, story.key, whole)
     await until(story.outcome, DONE)

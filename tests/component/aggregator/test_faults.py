@@ -143,10 +143,10 @@ def game_server_set(replicas: int, **spec: Any) -> Json:
 async def pod_events(faulty: Faulty) -> AsyncIterator[list[tuple[str, str]]]:
     """Give every creation and deletion of a pod, in order."""
     seen: list[tuple[str, str]] = []
+    version = (await faulty.kube.list(PODS, faulty.namespace)).resource_version
 
     async def follow() -> None:
-        version = (await faulty.kube.list(PODS, faulty.namespace)).resource_version
-        async for line in faulty.kube.watch(Selection(PODS, faulty.namespace), version, 60):
+        async for line in faulty.kube.watch(Selection(PODS, faulty.namespace), version, 600):
             event = json.loads(line)
             if event["type"] in ("ADDED", "DELETED"):
                 seen.append((event["type"], event["object"]["metadata"]["name"]))
