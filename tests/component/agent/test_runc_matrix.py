@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.report_server import TOKEN, ReportServer, report_server
-from tests.support.runc_pod import (
+from aggregator.gameserverset.security_profile import security_context
+from tests.support.oci_bundle import (
     DEFAULT_CAPABILITIES,
-    PYTHON,
-    RuncPod,
     Security,
     capability_names,
     own_capabilities,
-    runc_pod,
 )
+from tests.support.report_server import TOKEN, ReportServer, report_server
+from tests.support.runc_pod import PYTHON, RuncPod, runc_pod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +36,15 @@ GAME = Security(uid=1000, gid=2000, groups=(3000,))
 
 
 def agent(*capabilities: str) -> Security:
-    """Return the security context of the agent as the aggregator writes it."""
+    """Return an agent's security with other capabilities than any profile has."""
     return Security(capabilities=frozenset(capabilities), no_new_privileges=True, read_only=True)
 
 
+# As the aggregator writes them into pods.
+MINIMAL, DEFAULT, PTRACE = (
+    Security.of_context(security_context(profile)) for profile in ("minimal", "default", "ptrace")
+)
 THREE = agent("SYS_CHROOT", "SETUID", "SETGID")
-MINIMAL = agent("SYS_CHROOT", "SETUID", "SETGID", "SETPCAP", "KILL")
-DEFAULT = agent(*DEFAULT_CAPABILITIES)
-PTRACE = agent(*DEFAULT_CAPABILITIES, "SYS_PTRACE")
 NONE = agent()
 
 AGENTS = {"three": THREE, "minimal": MINIMAL, "default": DEFAULT, "ptrace": PTRACE, "none": NONE}
@@ -127,7 +127,7 @@ def pods() -> Iterator[Pods]:
 
 
 def run_probe(pod: RuncPod, container: str, agent: Security, *command: str) -> dict[str, Any]:
-    order = {"podUid": POD_UID, "container": container, "commands": [command], "timeout": 10}
+    order = {"podUid": POD_UID, "container": container, "commands": [command], "timeout": 20}
     done = pod.run_agent("-m", "tests.support.exec_driver", security=agent, stdin=json.dumps(order))
     assert (done.returncode, done.stderr) == (0, "")
     (outcome,) = json.loads(done.stdout)["runs"]
@@ -281,7 +281,7 @@ def test_the_whole_agent_probes_and_reports_from_its_container(
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
             entry = server.wait_for_probe("idle", status="True")
             running.send_signal(signal.SIGTERM)  # runc hands it on
-            _, log = running.communicate(timeout=20)
+            _, log = running.communicate(timeout=60)
     assert (entry["result"], entry["stderr"]) == ("desert /data 1000", "note\n")
     assert running.returncode == 0, log
     assert server.received[-1].body["containers"][0]["running"] is True
