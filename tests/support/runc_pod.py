@@ -1,14 +1,13 @@
 """A pod of real containers for tests: runc from Debian, configured as kubelet and containerd do.
 
-Not here: containers of our images (runc.py).
+Not here: containers of our images (runc.py), the configuration of each (oci_bundle.py).
 
 All containers share one PID namespace (`shareProcessNamespace`): that of a pause process, or, where
 a platform has none, that of the first container, whose main process is then PID 1. Each has a root
 file system of its own, capabilities, no_new_privs, masked paths and a seccomp profile; kubelet's
 termination log is bind-mounted from `.../pods/UID/containers/NAME/HEX`. Nothing is pulled: root
-file systems hold this machine's /usr, read-only. Sources: the OCI runtime specification
-(github.com/opencontainers/runtime-spec, config.md and config-linux.md), kubernetes.io/docs/tasks/
-configure-pod-container/share-process-namespace.
+file systems hold this machine's /usr, read-only.
+Source: kubernetes.io/docs/tasks/configure-pod-container/share-process-namespace.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
 from shared.clock import monotonic_seconds
-from tests.support.seccomp import runtime_default
+from tests.support.oci_bundle import Process, Security, bind, configuration
 from tests.support.tools import require
 
 if TYPE_CHECKING:
@@ -37,70 +36,8 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[2]
 PYTHON = (Path(sys.base_prefix), Path(sys.prefix))  # what the interpreter of the tests needs
+_ROOT = Security()
 START_SECONDS = 60.0
-
-# By their bits, see capabilities(7) and linux/capability.h.
-_CAPABILITIES = (
-    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"),
-    *("SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW"),
-    *("IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT"),
-    *("SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD"),
-    *("LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG"),
-    *("WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"),
-)
-# containerd's and Docker's default, which Kubernetes calls the runtime's.
-DEFAULT_CAPABILITIES = frozenset(
-    {
-        *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD"),
-        *("NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
-    }
-)
-
-_MASKED_PATHS = [
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/firmware",
-]
-_READ_ONLY_PATHS = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
-
-
-def capability_names(mask: int) -> frozenset[str]:
-    """Return the capabilities of a bit mask, as the kernel shows it in hexadecimal."""
-    return frozenset(name for bit, name in enumerate(_CAPABILITIES) if mask >> bit & 1)
-
-
-def own_capabilities() -> frozenset[str]:
-    """Return what this process can give away: on most machines all there are."""
-    status = Path("/proc/self/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith("CapBnd:")]
-    return capability_names(int(line.split()[1], 16))
-
-
-@dataclass(frozen=True)
-class Security:
-    """What a container's security context says.
-
-    Attributes:
-        uid, gid, groups: of its main process.
-        capabilities: without `CAP_`; a process of another user than root has none of them.
-        seccomp: RuntimeDefault instead of Unconfined.
-        no_new_privileges: allowPrivilegeEscalation: false.
-        read_only: readOnlyRootFilesystem.
-    """
-
-    uid: int = 0
-    gid: int = 0
-    groups: tuple[int, ...] = ()
-    capabilities: frozenset[str] = DEFAULT_CAPABILITIES
-    seccomp: bool = True
-    no_new_privileges: bool = False
-    read_only: bool = False
 
 
 @dataclass
@@ -134,7 +71,7 @@ class RuncPod:
         self,
         name: str,
         *args: str,
-        security: Security = Security(),
+        security: Security = _ROOT,
         environment: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
         mounts: Sequence[Path] = (),
@@ -239,41 +176,19 @@ class RuncPod:
         os.chown(bundle / "data", security.uid, security.gid)
         log.touch()
         variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", **environment}
-        configuration = {
-            "ociVersion": "1.0.2",
-            "hostname": "game-0",
-            "root": {"path": "rootfs", "readonly": security.read_only},
-            "process": {
-                "args": list(args),
-                "cwd": "/data",
-                "env": [f"{key}={value}" for key, value in variables.items()],
-                **_privileges(security),
-            },
-            "mounts": [
-                *_SYSTEM_MOUNTS,
-                _bind(log, "/dev/termination-log", "rw"),
-                _bind(bundle / "data", "/data", "rw"),
-                *(_bind(path, str(path), "ro") for path in (Path("/usr"), *mounts)),
-            ],
-            "linux": {
-                # The network is the machine's: the agent's reports go to a server of the test.
-                "namespaces": [
-                    self._pid_namespace(),
-                    *({"type": t} for t in ("mount", "ipc", "uts")),
-                ],
-                "cgroupsPath": f"/{identity}",
-                "maskedPaths": _MASKED_PATHS,
-                "readonlyPaths": _READ_ONLY_PATHS,
-                **({"seccomp": runtime_default(security.capabilities)} if security.seccomp else {}),
-            },
-        }
-        (bundle / "config.json").write_text(json.dumps(configuration))
+        process = Process(args, variables, "/data", self._pid_namespace())
+        binds = [
+            bind(log, "/dev/termination-log", "rw"),
+            bind(bundle / "data", "/data", "rw"),
+            *(bind(path, str(path)) for path in (Path("/usr"), *mounts)),
+        ]
+        document = configuration(root, process, security, binds)
+        document["linux"]["cgroupsPath"] = f"/{identity}"
+        (bundle / "config.json").write_text(json.dumps(document))
         return identity, bundle
 
-    def _pid_namespace(self) -> dict[str, str]:
-        if self.shared is None:
-            return {"type": "pid"}
-        return {"type": "pid", "path": f"/proc/{self.shared}/ns/pid"}
+    def _pid_namespace(self) -> str:
+        return "" if self.shared is None else f"/proc/{self.shared}/ns/pid"
 
 
 @contextmanager
@@ -299,41 +214,6 @@ def runc_pod(uid: str, *, pause: bool) -> Iterator[RuncPod]:
             nobody = Security(65535, 65535, capabilities=frozenset())
             pod.start("pause", security=nobody)
         yield pod
-
-
-_SYSTEM_MOUNTS: list[dict[str, Any]] = [
-    {"destination": "/proc", "type": "proc", "source": "proc"},
-    {
-        "destination": "/dev",
-        "type": "tmpfs",
-        "source": "tmpfs",
-        "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
-    },
-    {
-        "destination": "/dev/pts",
-        "type": "devpts",
-        "source": "devpts",
-        "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
-    },
-]
-
-
-def _privileges(security: Security) -> dict[str, Any]:
-    names = sorted(f"CAP_{name}" for name in security.capabilities)
-    return {
-        "user": {
-            "uid": security.uid,
-            "gid": security.gid,
-            "additionalGids": list(security.groups),
-        },
-        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), names),
-        "noNewPrivileges": security.no_new_privileges,
-    }
-
-
-def _bind(source: Path, destination: str, mode: str) -> dict[str, Any]:
-    options = ["rbind", "rprivate", mode]
-    return {"destination": destination, "type": "bind", "source": str(source), "options": options}
 
 
 def _is_written(path: Path) -> bool:
