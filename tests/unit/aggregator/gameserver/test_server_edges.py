@@ -141,6 +141,14 @@ def test_that_a_permanent_quality_is_spent_is_remembered_at_once(action, waits):
     assert ("PatchServer" not in kinds(plan(seen))) is waits
 
 
+def test_priorities_that_are_there_already_as_a_number_or_its_text_are_not_written_again():
+    prior = quality("healthy", {"state": True, "deletionPriority": 10, "updatePriority": "7"})
+    server = game_server(deletionPriority="10", updatePriority=7)
+    seen = observed(owner=game_server_set(qualities=(prior,)), server=server)
+    (patch, *_) = plan(replace(seen, report=report(probe_report()))).operations
+    assert (patch.only_remembers, "spec" in patch.document) == (True, False)
+
+
 @pytest.mark.parametrize("annotation", ["{", "[]", '{"healthy": 7}'])
 def test_a_spoiled_annotation_is_a_first_verdict_again(annotation):
     server = game_server(annotations={names.VERDICTS_ANNOTATION: annotation})
