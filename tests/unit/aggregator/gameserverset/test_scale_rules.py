@@ -179,6 +179,17 @@ KILLED = server(1, "Kill")
             ScalePlan(accounting=Accounting(2, ("pod-1",)), deletions=(server(1, claimed="Kill"),)),
             id="what the annotation cannot take is deleted later",
         ),
+        pytest.param(
+            (server(0), server(1, claimed="ScaleDown"), server(2, claimed="ScaleDown")),
+            1,
+            NOTHING,
+            ScaleRules("ReserveIds", frozenset(map(str, range(MAX_ACCOUNTED - 1)))),
+            ScalePlan(
+                accounting=Accounting(1, ("pod-1",), (1,)),
+                deletions=(server(1, claimed="ScaleDown"),),
+            ),
+            id="nor an id that the list does not have yet",
+        ),
     ],
 )
 def test_plans_with_rules(present, replicas, ids, rules, expected):

@@ -109,3 +109,13 @@ def test_a_state_that_looks_like_a_well_known_one_is_told(written, meant):
 )
 def test_what_means_something_is_not_told(annotations):
     assert annotation_problems(annotations, ()) == ()
+
+
+def test_everything_that_means_nothing_is_told():
+    annotations = {PAUSED: "yes", "gamekeeper.dev/agent": "no", STATES: "maintaining, a b"}
+    assert [each.path for each in annotation_problems(annotations, ())] == [
+        "metadata.annotations[gamekeeper.dev/paused]",
+        "metadata.annotations[gamekeeper.dev/agent]",
+        "metadata.annotations[gamekeeper.dev/update-ops-states]",
+        "metadata.annotations[gamekeeper.dev/update-ops-states]",
+    ]
