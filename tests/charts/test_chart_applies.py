@@ -1,5 +1,8 @@
 """Every object of the chart is accepted by the API server, field by field."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,9 +10,9 @@ import yaml
 
 from localcluster.apiserver.builtin import builtin_resources
 from tests.support.apiserver import start_apiserver
-from tests.support.helm import CHART, NAMESPACE, RELEASE, helm, of_kind, render
+from tests.support.helm import CHART, NAMESPACE, RELEASE, environment, helm, of_kind, render
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.component, pytest.mark.timeout(120)]
 
 DATA = Path(__file__).parents[1] / "data" / "charts"
 EVERYTHING = {
@@ -134,6 +137,35 @@ def test_an_upgrade_and_an_uninstall_keep_the_certificate_the_definitions_and_th
     installed(server, "uninstall", RELEASE, "--wait=hookOnly")
     assert kept() == before
     assert server.get("-n", NAMESPACE, "deploy")["items"] == []
+
+
+def test_a_secret_that_is_missing_ends_the_aggregator_with_one_line(server):
+    values = {"tls.mode": "secret", "tls.secretName": "mine"}
+    objects = rendered(values)
+    service = of_kind(objects, "Service")["gamekeeper-reports"]
+    server.kubectl("apply", "-f", "-", input=yaml.safe_dump(service))
+    settings = environment(objects) | {
+        "GAMEKEEPER_KUBECONFIG": str(server.kubeconfig),
+        # The volume is optional: without the Secret its folder is empty.
+        "GAMEKEEPER_HEALTH_ADDRESS": "127.0.0.1",
+        "GAMEKEEPER_HEALTH_PORT": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "aggregator"],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, line) == (
+        2,
+        "gamekeeper aggregator: GAMEKEEPER_REPORT_TLS_CERTIFICATE_FILE: cannot read "
+        "/var/run/gamekeeper/tls/tls.crt: No such file or directory; "
+        "is the Secret there that the volume shows?",
+    )
+    server.kubectl("delete", "-f", "-", input=yaml.safe_dump(service))
 
 
 def test_the_notes_name_what_to_look_at(server):

@@ -11,7 +11,7 @@ import yaml
 from aggregator.settings import PREFIX, Settings, read_settings
 from shared.api import names
 from shared.crds import custom_resource_definitions
-from tests.support.helm import CHART, aggregator_container, of_kind, render
+from tests.support.helm import CHART, aggregator_container, environment, of_kind, render
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(30)]
 
@@ -23,17 +23,6 @@ MODES = {
     "a scaler with TLS": {"scaler.tlsSecretName": "keda", "scaler.clientCertificates": True},
     "no scaler": {"scaler.enabled": False},
 }
-
-
-def environment(objects, **fields):
-    """The settings as the kubelet would hand them over."""
-    pod = {"metadata.name": "gamekeeper-0", "metadata.namespace": "gamekeeper-system"} | fields
-    return {
-        entry["name"]: entry["value"]
-        if "value" in entry
-        else pod[entry["valueFrom"]["fieldRef"]["fieldPath"]]
-        for entry in aggregator_container(objects)["env"]
-    }
 
 
 @pytest.mark.parametrize("values", MODES.values(), ids=MODES)

@@ -24,7 +24,7 @@ from cli.kubectl import Kubectl
 from cli.manifests import find_images
 from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
 from localcluster.programs import HttpReady, ProgramSpec
-from tests.support.helm import CHART, NAMESPACE, RELEASE, aggregator_container, of_kind, render
+from tests.support.helm import CHART, NAMESPACE, RELEASE, environment, of_kind, render
 from tests.support.rights import Right, asked
 
 if TYPE_CHECKING:
@@ -56,15 +56,24 @@ class Installed:
 
     async def asked(self) -> set[Right]:
         """What the aggregator has asked the API server for so far."""
+        async with self._control() as session, session.get("/control/requests") as response:
+            users = (await response.json())["users"]
+        return asked(users[ACCOUNT])
+
+    async def lose_answer(self, verb: str, resource: str) -> None:
+        """Let the aggregator's next write of this kind happen without an answer."""
+        rule = {"action": "close-after", "user": ACCOUNT, "count": 1}
+        body = rule | {"verb": verb, "resource": resource}
+        async with self._control() as session, session.post("/control/faults", json=body) as made:
+            assert made.status == 201, await made.text()
+
+    def _control(self) -> aiohttp.ClientSession:
         body = yaml.safe_load(self.cluster.kubeconfig.read_text())
         server = body["clusters"][0]["cluster"]
         context = ssl.create_default_context(cafile=server["certificate-authority"])
         headers = {"Authorization": f"Bearer {body['users'][0]['user']['token']}"}
-        async with aiohttp.ClientSession(headers=headers) as session:
-            url = f"{server['server']}/control/requests"
-            async with session.get(url, ssl=context) as response:
-                users = (await response.json())["users"]
-        return asked(users[ACCOUNT])
+        connector = aiohttp.TCPConnector(ssl=context)
+        return aiohttp.ClientSession(server["server"], headers=headers, connector=connector)
 
 
 @asynccontextmanager
@@ -112,15 +121,9 @@ def _aggregator(world: Installed, port: int) -> ProgramSpec:
     body["users"][0]["user"]["token"] = world.token
     kubeconfig = cluster.directory / "credentials" / "account.kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(body))
-    fields = {"metadata.name": POD, "metadata.namespace": NAMESPACE}
-    environment = {
-        entry["name"]: entry["value"]
-        if "value" in entry
-        else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
-        for entry in aggregator_container(world.objects)["env"]
-    }
+    variables = environment(world.objects, POD)
     health = free_port()
-    environment |= {
+    variables |= {
         "GAMEKEEPER_KUBECONFIG": str(kubeconfig),
         "GAMEKEEPER_REPORT_ADDRESS": ADDRESS,
         "GAMEKEEPER_REPORT_PORT": str(port),
@@ -132,7 +135,7 @@ def _aggregator(world: Installed, port: int) -> ProgramSpec:
         "GAMEKEEPER_KEDA_PORT": str(free_port()),
     }
     ready = HttpReady(lambda: f"http://{ADDRESS}:{health}/readyz")
-    return ProgramSpec("aggregator", [sys.executable, "-m", "aggregator"], ready, environment)
+    return ProgramSpec("aggregator", [sys.executable, "-m", "aggregator"], ready, variables)
 
 
 async def until(look: Callable[[], Awaitable[Any]], expected: Any, seconds: float = 90) -> None:

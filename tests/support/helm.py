@@ -78,3 +78,14 @@ def aggregator_container(objects: list[dict[str, Any]]) -> dict[str, Any]:
     (deployment,) = of_kind(objects, "Deployment").values()
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return container
+
+
+def environment(objects: list[dict[str, Any]], pod: str = "gamekeeper-0") -> dict[str, str]:
+    """Return the aggregator's variables, as a kubelet would hand them to this pod."""
+    fields = {"metadata.name": pod, "metadata.namespace": NAMESPACE}
+    return {
+        entry["name"]: entry["value"]
+        if "value" in entry
+        else fields[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+        for entry in aggregator_container(objects)["env"]
+    }
