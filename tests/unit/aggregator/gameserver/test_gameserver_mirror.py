@@ -88,12 +88,3 @@ def test_what_the_same_plan_writes_is_synced_already(kind):
     }
     assert mirrored(MIRROR, writes=writes) == {kind: {"gs-sync/map": "de_dust"}}
     assert mirrored(MIRROR, writes={(other, "map"): "not to be synced"}) is None
-
-
-def test_the_label_of_the_set_comes_back():
-    lost = pod(labels=MIRROR | {names.OWNER_LABEL: "another"})
-    assert plan_mirror(lost, game_server(), {}, "Ready", NOW) == {
-        "labels": {names.OWNER_LABEL: "minecraft"}
-    }
-    orphan = pod(labels=MIRROR | {names.OWNER_LABEL: "another"}, owner_uid="")
-    assert plan_mirror(orphan, game_server(), {}, "Ready", NOW) is None
