@@ -52,3 +52,11 @@ def asked(rows: Iterable[dict[str, str]]) -> set[Right]:
         for row in rows
         if row["resource"]
     }
+
+
+def as_granted(rights: Iterable[Right], requests: Iterable[Right]) -> set[Right]:
+    """Return the rights that requests made use of; a request that no right covers as it is."""
+    found: set[Right] = set()
+    for request in requests:
+        found |= {each for each in rights if each.covers(request)} or {request}
+    return found
