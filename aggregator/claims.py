@@ -124,8 +124,16 @@ async def _stands(client: KubeClient, key: ObjectKey, deletion: Json) -> bool:
     return stored is not None and stored["spec"].get("deletion") == deletion
 
 
-async def delete_claimed(client: KubeClient, key: ObjectKey, pod_uid: str) -> bool:
+async def delete_claimed(
+    client: KubeClient, key: ObjectKey, pod_uid: str, resource_version: str | None = None
+) -> bool:
     """Delete the pod of a claimed server.
+
+    Args:
+        client: the API server.
+        key: of the pod.
+        pod_uid: of the only pod of this name that may go.
+        resource_version: and the only version of it; None for any, because a claim is final.
 
     Returns:
         False when it was gone already, which is success: but no event will tell of it any more.
@@ -133,4 +141,4 @@ async def delete_claimed(client: KubeClient, key: ObjectKey, pod_uid: str) -> bo
     Raises:
         Conflict: the name belongs to another pod by now, which stays.
     """
-    return await client.delete(PODS, key, uid=pod_uid)
+    return await client.delete(PODS, key, uid=pod_uid, resource_version=resource_version)

@@ -96,7 +96,7 @@ class Applier:
             if plan.recalled:
                 await self._forget_recalled(owner, plan)
                 return []
-            if plan.scale.claims or plan.scale.creations:
+            if plan.scale.claims or plan.scale.creations or plan.adoptions:
                 await self.sets.confirm(owner)
         except AppError as error:
             return [error]

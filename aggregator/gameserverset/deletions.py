@@ -92,15 +92,23 @@ class Deletions:
         jobs = [self._delete_claimed(observed, server) for server in deletions]
         return failures + await run_batch(jobs, MAX_DELETIONS)
 
-    async def delete_pod(self, owner: ObjectKey, key: ObjectKey, pod_uid: str) -> None:
+    async def delete_pod(
+        self, owner: ObjectKey, key: ObjectKey, pod_uid: str, resource_version: str | None = None
+    ) -> None:
         """Delete this very pod, and hold the next decision back until the cache shows it.
+
+        Args:
+            owner: the set.
+            key: of the pod.
+            pod_uid: of the pod that was decided on.
+            resource_version: its version then; None where a claim has condemned the pod for good.
 
         Raises:
             AppError: it may still be there.
         """
         self._expectations.expect_deletion(owner, pod_uid, monotonic_seconds())
         try:
-            existed = await delete_claimed(self._client, key, pod_uid)
+            existed = await delete_claimed(self._client, key, pod_uid, resource_version)
         except AppError:
             # It may be done all the same: the next run compares the cache with the API server.
             self._unshown.note(owner, PODS, key)

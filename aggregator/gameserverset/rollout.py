@@ -101,9 +101,19 @@ class Rollout:
     ) -> None:
         """Delete the pod of a server that is to be made again."""
         await self._look_again(entry, key, server)
-        await self._deletions.delete_pod(key_of(observed.owner), key, server.pod_uid)
+        await self._delete_as_seen(observed, entry, key)
         message = "deleted to be made again with the new template"
         self._tell(entry, key, names.REASON_UPDATING, message)
+
+    async def _delete_as_seen(self, observed: Observed, entry: Entry, key: ObjectKey) -> None:
+        """Delete a pod that is to be made again, only as it was seen.
+
+        A request may be late: by then the set can be deleted without its pods and applied again,
+        and the pod be a server of the new one. Nothing but its version tells.
+        """
+        metadata = entry.pod.metadata
+        owner = key_of(observed.owner)
+        await self._deletions.delete_pod(owner, key, metadata.uid, metadata.resource_version)
 
     async def _look_again(self, entry: Entry, key: ObjectKey, server: Server) -> None:
         """Make sure, right before a restart, that the server is in the state that was decided on.
@@ -130,7 +140,7 @@ class Rollout:
             entry = observed.present.entries[key.name]
             # A Kill of a pod that ended would be lost with it.
             await self._look_again(entry, key, server)
-            await self._deletions.delete_pod(owner, key, server.pod_uid)
+            await self._delete_as_seen(observed, entry, key)
             message = f"its pod ended ({entry.pod.status.phase}); the server is made again"
             self._tell(entry, key, names.REASON_REPLACED, message)
 
