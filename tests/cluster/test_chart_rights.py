@@ -100,6 +100,12 @@ async def keep_volumes(world):
     await until(owners, [1])
     await world.apply(with_volumes(game_set("stored"), whenDeleted="Retain"))
     await until(owners, [0])
+
+    async def pods():
+        listed = await world.get("pods", "-l", f"{OWNER_LABEL}=stored")
+        return [each["metadata"]["name"] for each in listed["items"]]
+
+    await until(pods, ["stored-0"])
     # The pod's successor finds the claim there, and asks whose it is.
     await world.kubectl.run("delete", "pod", "stored-0", "--wait=false")
 
