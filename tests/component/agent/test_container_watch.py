@@ -232,10 +232,10 @@ def test_a_pidfd_that_the_selector_cannot_take_is_closed(
     monkeypatch.setattr(watched.selector, "register", refuse)
     with main_process() as (_, identity):
         watched.found = {"game": identity}
-        before = os.listdir("/proc/self/fd")
+        before = len(os.listdir("/proc/self/fd"))
         watched.containers.want({"game": 3}, 0)
         watched.play_until(20)
-        assert os.listdir("/proc/self/fd") == before
+        assert len(os.listdir("/proc/self/fd")) <= before
     assert watched.containers.explain_absence("game").reason == "ContainerNotWatched"
 
 

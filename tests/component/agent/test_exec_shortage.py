@@ -57,7 +57,7 @@ def test_without_descriptors_a_run_is_unknown_and_leaks_none(engine: ProcrootEng
     assert [(run.reply.ending, run.reply.reason) for run in done] == [
         (FAILED, "ExecHelperDied")
     ] * 5
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_a_helper_that_takes_no_more_requests_does_not_block_the_agent(
@@ -96,7 +96,8 @@ def test_a_helper_that_cannot_be_started_again_is_tried_later_and_never_ends_the
             shortage.setattr(os, "posix_spawn", refuse)
             for _ in range(3):
                 engine.step(monotonic_seconds())
-        assert (engine.restarts, len(os.listdir("/proc/self/fd"))) == (0, open_files)
+        assert engine.restarts == 0
+        assert len(os.listdir("/proc/self/fd")) <= open_files
         done: list[ExecRun] = []
         engine.start(TARGET, ("true",), 5, done.append)
         monkeypatch.setattr(os, "posix_spawn", note)

@@ -284,7 +284,8 @@ def test_a_day_with_eight_probes_neither_grows_nor_drifts() -> None:
         most_held_at(agent, range(start + 600, start + int(QUARTER) + 1, 600)) for start in starts
     ]
     assert memory[3] <= 1.02 * memory[1]
-    assert len(os.listdir("/proc/self/fd")) == open_files
+    # Fewer would be those of an earlier test, collected meanwhile.
+    assert len(os.listdir("/proc/self/fd")) <= open_files
     drifts = {
         name: (rhythm.shortest >= period, rhythm.longest < 2 * period, rhythm.mean / period)
         for (name, rhythm), period in zip(sorted(day.rhythms.items()), PERIODS, strict=True)
