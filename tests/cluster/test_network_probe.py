@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from localcluster.cluster import free_port
 from tests.support.local import Local, running_local, wait_for
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ def quality(name: str, handler: dict[str, Any], ops_state: str) -> dict[str, Any
 def local(tmp_path: Path) -> Iterator[Local]:
     image = tmp_path / "image"
     image.mkdir()
-    server = [os.path.realpath(sys.executable), "-m", "http.server", "8080"]
+    # Pods of a local cluster are on this machine's network, where somebody may use any fixed port.
+    port = free_port()
+    server = [os.path.realpath(sys.executable), "-m", "http.server", str(port)]
     (image / "image.yaml").write_text(yaml.safe_dump({"command": server, "workingDir": "/game"}))
     container = {
         "name": "game",
         "image": "game:1",
-        "ports": [{"name": "web", "containerPort": 8080}],
+        "ports": [{"name": "web", "containerPort": port}],
     }
     manifest = tmp_path / "set.yaml"
     manifest.write_text(
@@ -51,7 +54,7 @@ def local(tmp_path: Path) -> Iterator[Local]:
                     "replicas": 1,
                     "gameServerTemplate": {"spec": {"containers": [container]}},
                     "serviceQualities": [
-                        quality("listens", {"tcpSocket": {"port": 8080}}, "None"),
+                        quality("listens", {"tcpSocket": {"port": port}}, "None"),
                         quality("busy", {"httpGet": {"path": "/", "port": "web"}}, "Allocated"),
                     ],
                 },
