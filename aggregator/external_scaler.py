@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Self
 import structlog
 
 from aggregator import log_keys
+from aggregator.autoscaler.scaled_object import DEFAULT_MAXIMUM, EXTERNAL_TRIGGERS
 from aggregator.keda.answers import Answers, ScaledObjectFacts
 from aggregator.snapshots import take_snapshot
-from shared.clock import utc_now
+from shared.clock import monotonic_seconds, utc_now
 from shared.errors import AppError, InvalidInput
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from aggregator.autoscaler.autoscaling import Autoscaling
-    from aggregator.autoscaler.conflicts import Rival
     from aggregator.autoscaler.rivals import RivalReader
+    from aggregator.autoscaler.scaled_object import Rival
     from aggregator.caches import Caches
     from aggregator.keda.metadata import ScalerRequest
     from aggregator.kube.resources import ObjectKey
@@ -36,11 +37,10 @@ logger = structlog.get_logger()
 
 # A ScaledObject is edited by people.
 REFRESH_SECONDS = 30.0
-# KEDA's own default of maxReplicaCount.
-_KEDA_MAXIMUM = 100
+# KEDA's HPA asks every fifteen seconds, KEDA itself at its polling interval: thirty by default.
+FORGET_SECONDS = 600.0
 # Leadership ends without an event: a lease just runs out.
 _HEALTH_SECONDS = 1.0
-_EXTERNAL = frozenset({"external", "external-push"})
 
 
 class LiveSets:
@@ -59,13 +59,15 @@ class LiveSets:
         self._reader = reader
         self._autoscaling = autoscaling
         self._facts: dict[str, dict[str, Rival]] = {}
-        self._asked: set[str] = set()
+        # By namespace: when it was last asked about.
+        self._asked: dict[str, float] = {}
         self._views: dict[ObjectKey, ViewMemo] = {}
         self._wanted = asyncio.Event()
 
     async def run(self) -> None:
         """Read the ScaledObjects of the namespaces that are asked about, until cancelled."""
         while True:
+            self._forget(monotonic_seconds() - FORGET_SECONDS)
             for namespace in sorted(self._asked):
                 await self._read(namespace)
             self._wanted.clear()
@@ -92,14 +94,14 @@ class LiveSets:
         """Return what the ScaledObject says, None when it was not read (yet)."""
         namespace, name = request.scaled_object
         if namespace not in self._asked:
-            self._asked.add(namespace)
             self._wanted.set()
+        self._asked[namespace] = monotonic_seconds()
         found = self._facts.get(namespace, {}).get(name)
         if found is None:
             return None
         maximum = found.spec.max_replica_count
         return ScaledObjectFacts(
-            _KEDA_MAXIMUM if maximum is None else maximum, _metric_type_of(found)
+            DEFAULT_MAXIMUM if maximum is None else maximum, _metric_type_of(found)
         )
 
     def claim_marked(self, request: ScalerRequest) -> None:
@@ -107,6 +109,12 @@ class LiveSets:
         autoscaling = self._autoscaling()
         if autoscaling is not None:
             autoscaling.remove_marked(request.set_key, request.policy)
+
+    def _forget(self, before: float) -> None:
+        """Read no more of the namespaces that nobody has asked about since then."""
+        for namespace in [each for each, at in self._asked.items() if at < before]:
+            del self._asked[namespace]
+            self._facts.pop(namespace, None)
 
     async def _read(self, namespace: str) -> None:
         try:
@@ -198,6 +206,8 @@ class ExternalScaler:
 def _metric_type_of(scaled_object: Rival) -> str:
     """Return Value if any external trigger has that type: which of them asks, KEDA does not say."""
     types = [
-        trigger.metric_type for trigger in scaled_object.spec.triggers if trigger.type in _EXTERNAL
+        trigger.metric_type
+        for trigger in scaled_object.spec.triggers
+        if trigger.type in EXTERNAL_TRIGGERS
     ]
     return "Value" if "Value" in types else next(iter(types), "")

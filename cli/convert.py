@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
+from aggregator.autoscaler.scaled_object import DEFAULT_MAXIMUM, EXTERNAL_TRIGGERS, is_paused
 from aggregator.keda.metadata import read_request
 from aggregator.kube.resources import ObjectKey
 from aggregator.scaling.spec import read_spec
@@ -29,12 +30,9 @@ if TYPE_CHECKING:
     from aggregator.scaling.quantity import Amount
     from shared.api.meta import ApiModel
 
-# KEDA's default of maxReplicaCount.
-_KEDA_MAXIMUM = 100
 # An HPA's default of scaleDown.stabilizationWindowSeconds.
 _HPA_WINDOW = 300
 _SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
-_EXTERNAL = ("external", "external-push")
 _WAIT = "behavior.scaleDown says how long to wait"
 _OTHER_FIELDS = {
     "idleReplicaCount": "the set never goes below minReplicas, idle or not",
@@ -46,7 +44,6 @@ _OTHER_ADVANCED = {
     "scalingModifiers": "the autoscaler has its own formula; stay with KEDA if you need another",
     "restoreToOriginalReplicaCount": "replicas stay as they are when the autoscaler is deleted",
 }
-_PAUSED = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas")
 _DIRECTIONS: dict[str, type[ApiModel]] = {"scaleUp": ScaleUp, "scaleDown": ScaleDown}
 # As many digits after the point as an amount may have, two more for a percentage.
 _DIGITS = 14
@@ -86,7 +83,7 @@ def convert(document: Any, place: str) -> tuple[dict[str, Any], list[str]]:
     body: dict[str, Any] = {
         "gameServerSetName": target,
         "minReplicas": _number(spec, "minReplicaCount", 0, place),
-        "maxReplicas": _number(spec, "maxReplicaCount", _KEDA_MAXIMUM, place),
+        "maxReplicas": _number(spec, "maxReplicaCount", DEFAULT_MAXIMUM, place),
     }
     policy, cap = request.policy, request.rules.cap
     for name, amount in (
@@ -101,7 +98,7 @@ def convert(document: Any, place: str) -> tuple[dict[str, Any], list[str]]:
     advanced = _mapping(spec, "advanced", f"{place}: spec")
     body["behavior"] = _behavior(advanced, request, f"{place}: spec.advanced", notes)
     annotations = _mapping(metadata, "annotations", f"{place}: metadata")
-    if any(str(annotations.get(key, "false")).lower() != "false" for key in _PAUSED):
+    if is_paused(annotations):
         body["mode"] = "Off"
     _check(body, place)
     notes += [f"{name}: {why}" for name, why in _OTHER_FIELDS.items() if name in spec]
@@ -152,7 +149,8 @@ def _scaled_object(document: Any, place: str) -> tuple[dict[str, Any], dict[str,
         raise InvalidInput("", f"{place} is no object")
     kind = (document.get("apiVersion"), document.get("kind"))
     if kind != _SCALED_OBJECT:
-        raise InvalidInput("", f"{place} is {kind[0]} {kind[1]}: only a ScaledObject is converted")
+        told = " ".join(str(each) for each in kind if each is not None) or "of no kind"
+        raise InvalidInput("", f"{place} is {told}: only a ScaledObject is converted")
     metadata = _mapping(document, "metadata", place)
     if not isinstance(metadata.get("name"), str):
         raise InvalidInput("", f"{place}: metadata.name must be set, and a text")
@@ -190,7 +188,7 @@ def _trigger(spec: dict[str, Any], place: str) -> tuple[dict[str, Any], list[str
     triggers = spec.get("triggers")
     if not isinstance(triggers, list) or not all(isinstance(each, dict) for each in triggers):
         raise InvalidInput("", f"{place}: spec.triggers must be a list of objects")
-    ours = [each for each in triggers if each.get("type") in _EXTERNAL]
+    ours = [each for each in triggers if each.get("type") in EXTERNAL_TRIGGERS]
     if len(ours) != 1:
         message = f"{place}: spec.triggers must have one external trigger, it has {len(ours)}"
         raise InvalidInput("", message)

@@ -13,7 +13,8 @@ import msgspec
 import structlog
 
 from aggregator import log_keys
-from aggregator.autoscaler.conflicts import Rival, Rivals, decode_rival
+from aggregator.autoscaler.conflicts import Rivals
+from aggregator.autoscaler.scaled_object import Rival, decode_rival
 from aggregator.kube.errors import NotFound, Rejected, Unavailable
 from aggregator.kube.resources import Resource
 from shared.clock import monotonic_seconds

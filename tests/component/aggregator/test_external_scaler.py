@@ -11,7 +11,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from aggregator.autoscaler.rivals import RivalReader
 from aggregator.caches import Caches
-from aggregator.external_scaler import ExternalScaler, LiveSets
+from aggregator.external_scaler import FORGET_SECONDS, ExternalScaler, LiveSets
+from aggregator.keda.answers import ScaledObjectFacts
+from aggregator.keda.metadata import read_request
 from aggregator.kube.resources import ObjectKey
 from aggregator.ledger import Ledger
 from aggregator.settings import read_settings
@@ -138,6 +140,37 @@ async def test_removal_by_name_is_asked_of_the_present_term():
         assert term.asked == [KEY]
         external.changed(KEY)
         external.changed(None)
+
+
+async def test_a_namespace_that_nobody_asks_about_any_more_is_not_read_any_more(monkeypatch):
+    client = ScaledObjects(maxReplicaCount=10)
+    seconds = [0.0]
+    monkeypatch.setattr("aggregator.external_scaler.monotonic_seconds", lambda: seconds[0])
+    monkeypatch.setattr("aggregator.external_scaler.REFRESH_SECONDS", 0.01)
+    # What was read counts for a while: here for no time, so that every round reads.
+    monkeypatch.setattr("aggregator.autoscaler.rivals.INTERVAL_SECONDS", 0.0)
+    live = LiveSets(caches(), RivalReader(client), lambda: None)
+    request = read_request(KEY, {})
+
+    async def facts() -> ScaledObjectFacts | None:
+        return live.facts(request)
+
+    async def read_anew() -> bool:
+        client.listed.clear()
+        await asyncio.sleep(0.1)
+        return client.listed.is_set()
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(live.run())
+        assert live.facts(request) is None
+        await client.listed.wait()
+        seconds[0] = FORGET_SECONDS
+        await until(read_anew, True)
+        seconds[0] = FORGET_SECONDS + 1
+        await until(read_anew, False)
+        assert live.facts(request) is None
+        await until(facts, ScaledObjectFacts(10))
+        running.cancel()
 
 
 async def test_without_grpc_a_port_is_refused_with_what_to_install(monkeypatch):

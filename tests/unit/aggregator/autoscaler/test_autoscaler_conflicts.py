@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from aggregator.autoscaler.conflicts import Conflict, Rivals, decode_rival, find_conflict
+from aggregator.autoscaler.conflicts import Conflict, Rivals, find_conflict
+from aggregator.autoscaler.scaled_object import decode_rival
 from aggregator.kube.errors import NotFound, Rejected
 from aggregator.kube.resources import AUTOSCALERS
 from aggregator.kube.transport import RawList
