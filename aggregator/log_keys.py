@@ -6,7 +6,6 @@ At most 25: a key that every line invents for itself can be searched by nobody.
 CONTROLLER = "controller"
 KEY = "key"  # namespace/name of an object
 KIND = "kind"
-UID = "uid"
 OUTCOME = "outcome"
 REASON = "reason"  # CamelCase, of an error or a condition
 MESSAGE = "message"

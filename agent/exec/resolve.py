@@ -54,12 +54,6 @@ def read_process(pid: int) -> MainProcess | None:
     return None if stat is None else MainProcess(starttime=stat[2], pid=pid)
 
 
-def is_running(process: MainProcess) -> bool:
-    """Return whether this very process still runs (a zombie does not)."""
-    stat = _read_stat(process.pid)
-    return stat is not None and stat[0] not in "ZX" and stat[2] == process.starttime
-
-
 def is_pid_namespace_shared() -> bool:
     """Return whether this process shares its PID namespace with its pod, and only with its pod.
 

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger()
 
-TYPE_NORMAL = "Normal"
-TYPE_WARNING = "Warning"
-
 OUTCOME_WRITTEN = "written"
 OUTCOME_MUTED = "muted"  # its object said too much
 OUTCOME_OVERFLOWED = "overflowed"  # the queue was full

@@ -7,8 +7,8 @@ field.
 
 cronsim reads the expressions, because it is kept (the service healthchecks.io runs on it), typed,
 without dependencies, and does what Debian's cron does when clocks change: what falls into the
-skipped hour happens at its end, what falls into the repeated one happens once. croniter is kept
-again, too, but brings dateutil for what the standard library does here.
+skipped hour happens at its end, what falls into the repeated one happens once. croniter would bring
+dateutil for what the standard library does here.
 
 Source: https://manpages.debian.org/cron (crontab(5), daylight saving time); KEDA's cron scaler for
 start, end and time zone.

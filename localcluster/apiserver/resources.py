@@ -10,12 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from localcluster.apiserver.errors import Cause, qualified
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from localcluster.apiserver.errors import Cause
     from localcluster.apiserver.objects import Object
     from localcluster.apiserver.store import CollectionKey
 
@@ -129,11 +128,6 @@ class Resource:
     def collection(self) -> CollectionKey:
         """Where its objects are stored; the versions of one resource share them."""
         return (self.group, self.plural)
-
-    @property
-    def qualified_plural(self) -> str:
-        """`plural.group`, as messages name it."""
-        return qualified(self.group, self.plural)
 
     @property
     def field_selectors(self) -> tuple[str, ...]:

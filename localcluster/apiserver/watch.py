@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from localcluster.apiserver.errors import ApiError
 from localcluster.apiserver.objects import Object, encode, with_metadata
@@ -39,8 +39,6 @@ PIECE_SECONDS = 0.02
 # As many as the history holds: who is further behind could not resume either.
 QUEUE_EVENTS = HISTORY_EVENTS
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
-
-Encoder: TypeAlias = "Callable[[EventType, Event | Stored], bytes]"
 
 
 @dataclass(frozen=True, slots=True)
