@@ -34,13 +34,13 @@ test: unit component conformance cluster simulation charts ## all tests
 unit: setup ## pure tests: tables and properties (budget 4 minutes)
 	$(PYTEST) tests/unit tests/contract
 
-component: setup ## real HTTP, processes and namespaces (budget 10 minutes)
+component: setup ## real HTTP, processes and namespaces (budget 13 minutes)
 	$(PYTEST) tests/component
 
-conformance: setup ## what an API server answers, here the local one; KUBECONFIG_FILE= for another (budget 2 minutes)
+conformance: setup ## what an API server answers, here the local one; KUBECONFIG_FILE= for another (budget 3 minutes)
 	$(PYTEST) tests/conformance $(if $(KUBECONFIG_FILE),--kubeconfig $(KUBECONFIG_FILE))
 
-cluster: setup ## a whole local cluster, driven by the real kubectl (budget 9 minutes)
+cluster: setup ## a whole local cluster, driven by the real kubectl (budget 10 minutes)
 	$(PYTEST) tests/cluster
 
 simulation: setup ## sets in 2,000 random schedules of faults, lags, crashes and people (budget 5 minutes)
@@ -49,7 +49,7 @@ simulation: setup ## sets in 2,000 random schedules of faults, lags, crashes and
 simulate: setup ## 100,000 schedules, takes hours; COUNT= for fewer, SEED= plays one and tells what happens
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--count $(or $(COUNT),100000))
 
-charts: setup ## the chart: helm, and its objects on a local API server (budget 2 minutes)
+charts: setup ## the chart: helm, and its objects on a local API server (budget 6 minutes)
 	$(PYTEST) tests/charts
 
 base-image: ## make localhost/gamekeeper-base:bookworm from Debian packages, for builds without a registry (root)
