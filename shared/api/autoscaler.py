@@ -184,7 +184,7 @@ class VictimReference(ApiModel):
 
 
 class LastDecision(ApiModel):
-    """The last decision that differed from the one before."""
+    """The last decision to add or remove servers, carried out or not; repeating it is no news."""
 
     at: datetime | None = None
     """When it was made."""
@@ -214,7 +214,7 @@ class AutoscalerStatus(ApiModel):
     counts: Counts | None = None
     """The servers of the set by class; absent as above."""
     last_decision: LastDecision | None = None
-    """The last decision that differed from the one before."""
+    """The last decision to add or remove servers, carried out or not; repeating it is no news."""
     conditions: tuple[Condition, ...] = ()
     """AbleToScale, ScalingActive, ScalingLimited, Stabilized, Conflict and others."""
 

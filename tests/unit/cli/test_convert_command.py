@@ -188,6 +188,8 @@ DEPLOYMENT = {"name": "web", "kind": "Deployment", "apiVersion": "apps/v1"}
     ("body", "message"),
     [
         ({"apiVersion": "v1", "kind": "Pod"}, "document 1 is v1 Pod: only a ScaledObject"),
+        ({"kind": "Pod"}, "document 1 is Pod: only a ScaledObject"),
+        ({}, "document 1 is of no kind: only a ScaledObject"),
         (["a"], "document 1 is no object"),
         (scaled_object() | {"metadata": {}}, "metadata.name must be set"),
         (scaled_object() | {"spec": None}, "spec must be set"),
