@@ -77,11 +77,20 @@ def parse_watched(text: str) -> set[tuple[str, Row]]:
 
 
 class Demo:
-    """The scenario, against one cluster."""
+    """The scenario, against one cluster.
 
-    def __init__(self, kubectl: Kubectl, manifest: Path) -> None:
+    Args:
+        kubectl: its current namespace is empty.
+        manifest: of the set `minecraft`.
+        step_seconds: how long each step may take.
+    """
+
+    def __init__(
+        self, kubectl: Kubectl, manifest: Path, step_seconds: float = _STEP_SECONDS
+    ) -> None:
         self._kubectl = kubectl
         self._manifest = manifest
+        self._step_seconds = step_seconds
         # The output of the watch: a file without a name, which leaves nothing behind.
         self._watched = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - it lives as long as the demo
 
@@ -153,7 +162,7 @@ class Demo:
         """Return the table once it is as expected."""
         expected = {f"minecraft-{id_}": row for id_, row in step.servers.items()}
         passing = {(f"minecraft-{id_}", row) for id_, row in step.passing.items()}
-        deadline = monotonic_seconds() + _STEP_SECONDS
+        deadline = monotonic_seconds() + self._step_seconds
         while True:
             table = await self._kubectl.table("get", "gs")
             actual = {name: cells[:4] for name, cells in table.rows.items()}
