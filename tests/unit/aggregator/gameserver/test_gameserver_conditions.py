@@ -211,6 +211,32 @@ def volume(phase: str = "Bound", message: str = ""):
             ),
             id="a failed volume",
         ),
+        pytest.param(
+            {"data-0": claim()},
+            {"pv-1": volume("Released")},
+            (
+                "False",
+                "PersistentVolumeReleased",
+                "the volume pv-1 of the claim data-0 is Released",
+            ),
+            id="a volume that says no more",
+        ),
+        pytest.param(
+            {"data-0": claim("")},
+            {},
+            ("False", "PersistentVolumeClaimPending", "the claim data-0 is Pending"),
+            id="a claim that nobody has looked at",
+        ),
+        pytest.param(
+            {"data-0": claim()},
+            {"pv-1": volume("")},
+            (
+                "False",
+                "PersistentVolumePending",
+                "the volume pv-1 of the claim data-0 is Pending",
+            ),
+            id="a volume that nobody has looked at",
+        ),
     ],
 )
 def test_the_volumes(claims, volumes, expected) -> None:
