@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import asyncio
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,6 +13,41 @@ _PATIENCE = 4
 # Enough to find what a table forgot; the whole unit suite has to stay under a minute.
 hypothesis.settings.register_profile("suite", max_examples=40, deadline=None)
 hypothesis.settings.load_profile("suite")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what is said about a cluster; without, each suite starts a local one."""
+    group = parser.getgroup("cluster", "the cluster under test")
+    group.addoption(
+        "--kubeconfig",
+        type=Path,
+        metavar="FILE",
+        help="run tests/conformance and tests/cluster against the current context's cluster",
+    )
+    for name in ("agent", "aggregator"):
+        group.addoption(
+            f"--{name}-image", metavar="REF", help=f"image of the {name}, which nodes can pull"
+        )
+    group.addoption(
+        "--game-image",
+        action="append",
+        metavar="REF",
+        help="image with bash, coreutils and ps that nodes can pull; a second one is what sets are "
+        "updated to (default: two of Ubuntu)",
+    )
+    group.addoption(
+        "--chart-values",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="further values of the chart, as for helm install -f",
+    )
+    group.addoption(
+        "--status-url",
+        metavar="URL",
+        help="where the status API can be reached (default: a port that kubectl forwards)",
+    )
 
 
 def pytest_configure() -> None:

@@ -18,7 +18,11 @@ from tests.support.chart_cluster import EXAMPLE, installed, until
 from tests.support.helm import NAMESPACE
 from tests.support.rights import as_granted, granted
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(300),
+    pytest.mark.local_only(reason="it asks the local API server what was requested"),
+]
 
 GAMES, SCALING = "game.kruise.io", "autoscaling.gamekeeper.dev"
 KEDA = Path(__file__).parents[1] / "data" / "keda-crd.yaml"

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.support.local import Local, running_local, wait_for
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.cluster import Cluster, OpenCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(90)]
 
 MANIFEST = {
     "apiVersion": "game.kruise.io/v1alpha1",
     "kind": "GameServerSet",
-    "metadata": {"name": "story", "namespace": "default"},
+    "metadata": {"name": "story"},
     "spec": {
         "replicas": 1,
         "gameServerTemplate": {
@@ -54,21 +54,20 @@ MANIFEST = {
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Iterator[Local]:
-    manifest = tmp_path / "story.yaml"
-    manifest.write_text(yaml.safe_dump(MANIFEST))
+def cluster(open_cluster: OpenCluster, tmp_path: Path) -> Iterator[Cluster]:
     image = tmp_path / "image"
     image.mkdir()
     description = {"command": ["sleep", "infinity"], "workingDir": "/game"}
     (image / "image.yaml").write_text(yaml.safe_dump(description))
     (image / "players").write_text("3\n")
-    with running_local(tmp_path, "-f", str(manifest), "--image", f"story:1={image}") as running:
+    with open_cluster(images={"story:1": image}) as running:
+        running.apply(MANIFEST)
         yield running
 
 
-def story_of(local: Local) -> list[str]:
+def story_of(cluster: Cluster) -> list[str]:
     """Type, reason and message of the events that `kubectl describe` prints, without the ages."""
-    _, _, events = local.kubectl("describe", "gs", "story-0").stdout.partition("\nEvents:")
+    _, _, events = cluster.kubectl("describe", "gs", "story-0").stdout.partition("\nEvents:")
     found = []
     for line in events.splitlines():
         cells = re.split(r"\s{2,}", line.strip())
@@ -77,8 +76,8 @@ def story_of(local: Local) -> list[str]:
     return found
 
 
-def pod_keys(local: Local) -> dict[str, str]:
-    labels = json.loads(local.must("get", "pod", "story-0", "-o", "json"))["metadata"]["labels"]
+def pod_keys(cluster: Cluster) -> dict[str, str]:
+    labels = json.loads(cluster.must("get", "pod", "story-0", "-o", "json"))["metadata"]["labels"]
     return {key: value for key, value in labels.items() if key.startswith("gs-sync/")}
 
 
@@ -97,44 +96,44 @@ FAILED = [
 ]
 
 
-def test_describe_tells_the_story_of_a_server(local: Local) -> None:
-    wait_for(lambda: sorted(story_of(local)), sorted(FIRST))
+def test_describe_tells_the_story_of_a_server(cluster: Cluster) -> None:
+    cluster.wait_for(lambda: sorted(story_of(cluster)), sorted(FIRST))
 
     # In one step: a probe that looks between two would find the file empty.
-    local.must("exec", "story-0", "--", "sh", "-c", "echo many > new && mv new players")
-    wait_for(lambda: sorted(story_of(local)), sorted([*FIRST, REFUSED]))
+    cluster.must("exec", "story-0", "--", "sh", "-c", "echo many > new && mv new players")
+    cluster.wait_for(lambda: sorted(story_of(cluster)), sorted([*FIRST, REFUSED]))
 
-    local.must("exec", "story-0", "--", "rm", "players")
-    wait_for(lambda: sorted(story_of(local)), sorted([*FIRST, REFUSED, *FAILED]))
+    cluster.must("exec", "story-0", "--", "rm", "players")
+    cluster.wait_for(lambda: sorted(story_of(cluster)), sorted([*FIRST, REFUSED, *FAILED]))
 
     def conditions() -> dict[str, tuple[str, str]]:
-        status = json.loads(local.must("get", "gs", "story-0", "-o", "json"))["status"]
+        status = json.loads(cluster.must("get", "gs", "story-0", "-o", "json"))["status"]
         return {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
 
     normal = dict.fromkeys(
         ("PodNormal", "NodeNormal", "PersistentVolumeNormal"), ("True", "Normal")
     )
-    wait_for(conditions, normal)
+    cluster.wait_for(conditions, normal)
 
     # What is to be synced is in the pod, and goes from it.
-    wait_for(lambda: pod_keys(local), {"gs-sync/team": "red", "gs-sync/map": "de_dust"})
-    local.must("label", "gs", "story-0", "gs-sync/team-", "gs-sync/map=de_inferno", "--overwrite")
-    wait_for(lambda: pod_keys(local), {"gs-sync/map": "de_inferno"})
+    cluster.wait_for(lambda: pod_keys(cluster), {"gs-sync/team": "red", "gs-sync/map": "de_dust"})
+    cluster.must("label", "gs", "story-0", "gs-sync/team-", "gs-sync/map=de_inferno", "--overwrite")
+    cluster.wait_for(lambda: pod_keys(cluster), {"gs-sync/map": "de_inferno"})
 
     # A label that somebody removes hides nothing: it comes back, and nobody else is made.
-    local.must("label", "pod", "story-0", "game.kruise.io/owner-gss-")
+    cluster.must("label", "pod", "story-0", "game.kruise.io/owner-gss-")
     owner = ["get", "pods", "-l", "game.kruise.io/owner-gss=story", "-o", "name"]
-    wait_for(lambda: local.must(*owner), "pod/story-0\n")
+    cluster.wait_for(lambda: cluster.must(*owner), "pod/story-0\n")
 
     # With Delete the server outlives its pod, with what a person or a probe has set.
-    uid = local.must("get", "gs", "story-0", "-o", "jsonpath={.metadata.uid}")
-    old = local.must("get", "pod", "story-0", "-o", "jsonpath={.metadata.uid}")
-    local.must("delete", "pod", "story-0")
+    uid = cluster.must("get", "gs", "story-0", "-o", "jsonpath={.metadata.uid}")
+    old = cluster.must("get", "pod", "story-0", "-o", "jsonpath={.metadata.uid}")
+    cluster.must("delete", "pod", "story-0")
     bound = ["get", "gs", "story-0", "-o", "jsonpath={.metadata.uid} {.spec.deletionPriority}"]
-    wait_for(lambda: local.must(*bound), f"{uid} 3")
+    cluster.wait_for(lambda: cluster.must(*bound), f"{uid} 3")
     pod_uid = ["get", "gs", "story-0", "-o", "jsonpath={.status.podUid}"]
-    wait_for(lambda: local.must(*pod_uid) not in ("", old), True)
+    cluster.wait_for(lambda: cluster.must(*pod_uid) not in ("", old), True)
 
     # Scaled down, it goes with its pod.
-    local.must("scale", "gss", "story", "--replicas=0")
-    wait_for(lambda: local.must("get", "gs", "-o", "name"), "")
+    cluster.must("scale", "gss", "story", "--replicas=0")
+    cluster.wait_for(lambda: cluster.must("get", "gs", "-o", "name"), "")

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.local import MINECRAFT, Local, running_local, wait_for
+from tests.support.cluster import MINECRAFT, wait_for
+from tests.support.local import Local, running_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(90)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(90),
+    pytest.mark.local_only(reason="it is about what gamekeeper local leaves on its machine"),
+]
 
 
 def processes() -> set[int]:

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.local import MINECRAFT, MINECRAFT_IMAGE, running_local, wait_for
+from tests.support.cluster import MINECRAFT, MINECRAFT_IMAGE, wait_for
+from tests.support.local import running_local
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(90)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(90),
+    pytest.mark.local_only(reason="it is about options of gamekeeper local"),
+]
 
 IMAGE = f"--image={MINECRAFT_IMAGE}={MINECRAFT.parent / 'image'}"
 READY = ("Ready", "None", "0", "0")

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.support.local import MINECRAFT, running_local, wait_for
+from tests.support.cluster import MINECRAFT, wait_for
+from tests.support.local import running_local
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(90)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(90),
+    pytest.mark.local_only(reason="it is about an option of gamekeeper local"),
+]
 
 
 def test_a_changed_file_is_applied_again_and_a_broken_one_is_told(tmp_path: Path) -> None:

@@ -18,7 +18,11 @@ from cli.manifests import find_images
 from localcluster.cluster import ClusterOptions, LocalCluster, free_port
 from shared.crds import custom_resource_definitions
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(300),
+    pytest.mark.local_only(reason="it begins without an aggregator"),
+]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "minecraft" / "minecraft.yaml"
 SET = yaml.safe_load(EXAMPLE.read_text())

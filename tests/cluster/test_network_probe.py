@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from localcluster.cluster import free_port
-from tests.support.local import Local, running_local, wait_for
+from tests.support.cluster import PYTHON_IMAGE, Cluster, OpenCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(90)]
 
@@ -31,47 +27,43 @@ def quality(name: str, handler: dict[str, Any], ops_state: str) -> dict[str, Any
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Iterator[Local]:
-    image = tmp_path / "image"
-    image.mkdir()
-    # Pods of a local cluster are on this machine's network, where somebody may use any fixed port.
-    port = free_port()
-    server = [os.path.realpath(sys.executable), "-m", "http.server", str(port)]
-    (image / "image.yaml").write_text(yaml.safe_dump({"command": server, "workingDir": "/game"}))
-    container = {
-        "name": "game",
-        "image": "game:1",
-        "ports": [{"name": "web", "containerPort": port}],
-    }
-    manifest = tmp_path / "set.yaml"
-    manifest.write_text(
-        yaml.safe_dump(
+def cluster(open_cluster: OpenCluster) -> Iterator[Cluster]:
+    with open_cluster() as running:
+        container = {
+            "name": "game",
+            "image": PYTHON_IMAGE,
+            # Its own address: pods of a local cluster share this machine's network.
+            "command": [*running.python, "-m", "http.server", "--bind", "$(POD_IP)", "8080"],
+            "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+            "ports": [{"name": "web", "containerPort": 8080}],
+        }
+        qualities = [
+            quality("listens", {"tcpSocket": {"port": 8080}}, "None"),
+            quality("busy", {"httpGet": {"path": "/", "port": "web"}}, "Allocated"),
+        ]
+        template = {"spec": {"terminationGracePeriodSeconds": 1, "containers": [container]}}
+        running.apply(
             {
                 "apiVersion": "game.kruise.io/v1alpha1",
                 "kind": "GameServerSet",
-                "metadata": {"name": "web", "namespace": "default"},
+                "metadata": {"name": "web"},
                 "spec": {
                     "replicas": 1,
-                    "gameServerTemplate": {"spec": {"containers": [container]}},
-                    "serviceQualities": [
-                        quality("listens", {"tcpSocket": {"port": port}}, "None"),
-                        quality("busy", {"httpGet": {"path": "/", "port": "web"}}, "Allocated"),
-                    ],
+                    "gameServerTemplate": template,
+                    "serviceQualities": qualities,
                 },
             }
         )
-    )
-    with running_local(tmp_path, "-f", str(manifest), "--image", f"game:1={image}") as running:
         yield running
 
 
-def test_qualities_without_a_script_need_an_agent_without_rights(local: Local) -> None:
-    wait_for(local.servers, {"web-0": ("Ready", "Allocated", "0", "0")})
+def test_qualities_without_a_script_need_an_agent_without_rights(cluster: Cluster) -> None:
+    cluster.wait_for(cluster.servers, {"web-0": ("Ready", "Allocated", "0", "0")})
     pod = "jsonpath={.spec.shareProcessNamespace} {.spec.initContainers[0].securityContext}"
-    shared, _, rights = local.must("get", "pod", "web-0", "-o", pod).partition(" ")
+    shared, _, rights = cluster.must("get", "pod", "web-0", "-o", pod).partition(" ")
     assert shared == ""
     assert yaml.safe_load(rights)["runAsUser"] == 65532
     conditions = "{range .status.serviceQualitiesConditions[*]}{.name}={.status} {end}"
     look = ("get", "gs", "web-0", "-o", f"jsonpath={conditions}")
     # The first may have been asked a moment before the game listened; it is asked every second.
-    wait_for(lambda: local.must(*look), "listens=True busy=True ")
+    cluster.wait_for(lambda: cluster.must(*look), "listens=True busy=True ")

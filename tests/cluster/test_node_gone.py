@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.local import MINECRAFT, MINECRAFT_IMAGE, Local, running_local, wait_for
+from tests.support.cluster import MINECRAFT, MINECRAFT_IMAGE, wait_for
+from tests.support.local import Local, running_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(90)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(90),
+    pytest.mark.local_only(reason="it taints every node, which would evict what others run there"),
+]
 
 READY = ("Ready", "None", "0", "0")
 FLEET = {

@@ -8,9 +8,7 @@ machine is.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.support.local import Local, running_local, wait_for
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.cluster import Cluster, OpenCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
@@ -44,22 +42,22 @@ with open(path, "w") as file:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    folder = tmp_path_factory.mktemp("seed-scaling")
-    image = folder / "image"
-    image.mkdir()
+def cluster(
+    open_cluster: OpenCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    image = tmp_path_factory.mktemp("seed-scaling")
     description = {"command": ["bash", "game.sh"], "workingDir": "/game"}
     (image / "image.yaml").write_text(yaml.safe_dump(description))
     (image / "game.sh").write_text(GAME)
-    with running_local(folder, "--image", f"{IMAGE}={image}") as running:
+    with open_cluster(images={IMAGE: image}) as running:
         yield running
 
 
 class Person:
     """Types the commands of one transcript."""
 
-    def __init__(self, local: Local, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.local = local
+    def __init__(self, cluster: Cluster, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cluster = cluster
         self._monkeypatch = monkeypatch
         editor = folder / "editor.py"
         editor.write_text(EDITOR)
@@ -67,19 +65,18 @@ class Person:
 
     def apply(self, replicas: int) -> None:
         manifest = yaml.safe_load(SEED.read_text())
-        del manifest["metadata"]["namespace"]
         manifest["spec"]["replicas"] = replicas
-        self.local.must("apply", "-f", "-", stdin=yaml.safe_dump(manifest))
+        self.cluster.apply(manifest)
 
     def edit(self, kind: str, name: str, **typed: Any) -> None:
         """`kubectl edit KIND NAME`, and type these fields of the spec."""
         self._monkeypatch.setenv("TYPED", json.dumps(typed))
-        said = self.local.must("edit", kind, name)
+        said = self.cluster.must("edit", kind, name)
         plural = {"gs": "gameserver", "gss": "gameserverset"}[kind]
         assert said == f"{plural}.game.kruise.io/{name} edited\n"
 
     def scale(self, replicas: int) -> None:
-        said = self.local.must("scale", "gss", "minecraft", f"--replicas={replicas}")
+        said = self.cluster.must("scale", "gss", "minecraft", f"--replicas={replicas}")
         assert said == "gameserverset.game.kruise.io/minecraft scaled\n"
 
     def sees(self, *printed: str) -> None:
@@ -87,37 +84,33 @@ class Person:
         rows = {name: tuple(cells) for name, *cells in map(str.split, printed)}
 
         def look() -> dict[str, tuple[str, ...]]:
-            table = self.local.table("get", "gs")
+            table = self.cluster.table("get", "gs")
             assert table.columns in ((), ("NAME", "STATE", "OPSSTATE", "DP", "UP", "AGE"))
             return {name: cells[:4] for name, cells in table.rows.items()}
 
-        wait_for(look, rows)
+        self.cluster.wait_for(look, rows)
 
     def spec(self, *fields: str) -> dict[str, Any]:
         """These fields of what `kubectl get gss minecraft -o yaml` prints."""
-        printed = yaml.safe_load(self.local.must("get", "gss", "minecraft", "-o", "yaml"))
+        printed = yaml.safe_load(self.cluster.must("get", "gss", "minecraft", "-o", "yaml"))
         return {name: printed["spec"].get(name) for name in fields}
 
     def finish(self, *names: str) -> None:
         """Let games that were told to end do so."""
         for name in names:
-            self.local.must("exec", name, "--", "touch", "finish")
+            self.cluster.must("exec", name, "--", "touch", "finish")
 
 
 @pytest.fixture
 def person(
     request: pytest.FixtureRequest,
-    cluster: Local,
+    cluster: Cluster,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Person:
+) -> Iterator[Person]:
     namespace = request.node.name.replace("_", "-").removeprefix("test-")[:60]
-    cluster.must("create", "namespace", namespace)
-    kubeconfig = tmp_path / "kubeconfig"
-    shutil.copy(cluster.kubeconfig, kubeconfig)
-    local = dataclasses.replace(cluster, kubeconfig=kubeconfig)
-    local.must("config", "set-context", "--current", "--namespace", namespace)
-    return Person(local, tmp_path, monkeypatch)
+    with cluster.beside(namespace) as own:
+        yield Person(own, tmp_path, monkeypatch)
 
 
 def ready(*ids: int) -> tuple[str, ...]:
@@ -198,7 +191,7 @@ def test_kill(person: Person) -> None:
         "minecraft-1 Deleting Kill 0 0",
         "minecraft-2 Ready    None 0 0",
     )
-    wait_for(lambda: person.spec("replicas"), {"replicas": 2})
+    person.cluster.wait_for(lambda: person.spec("replicas"), {"replicas": 2})
     person.finish("minecraft-1")
     person.sees(*ready(0, 2))
     written = person.spec("replicas", "reserveGameServerIds")
@@ -220,7 +213,7 @@ def test_the_strategy_that_reserves_ids(person: Person) -> None:
     )
     fields = ("replicas", "reserveGameServerIds", "scaleStrategy")
     written = {"replicas": 3, "reserveGameServerIds": [3, 4], "scaleStrategy": strategy}
-    wait_for(lambda: person.spec(*fields), written)
+    person.cluster.wait_for(lambda: person.spec(*fields), written)
     person.finish("minecraft-3", "minecraft-4")
     person.sees(*ready(0, 1, 2))
 

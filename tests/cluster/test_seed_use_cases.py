@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.support.local import Local, running_local, wait_for
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.cluster import Cluster, OpenCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(90)]
 
@@ -26,9 +26,11 @@ IDLE = ("Ready", "WaitToBeDeleted", "0", "0")
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+def cluster(
+    open_cluster: OpenCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("seed")
-    arguments: list[str] = []
+    files, images = [], {}
     for name, script in SCRIPTS.items():
         manifest = SEEDS / f"service-quality-{name}.yaml"
         template = yaml.safe_load(manifest.read_text())["spec"]["gameServerTemplate"]
@@ -37,45 +39,40 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
         description = {"command": ["sleep", "infinity"], "workingDir": "/game"}
         (image / "image.yaml").write_text(yaml.safe_dump(description))
         (image / f"{name}.sh").write_text(script)
-        mapping = f"{template['spec']['containers'][0]['image']}={image}"
-        arguments += ["-f", str(manifest), "--image", mapping]
-    with running_local(folder, *arguments) as running:
+        images[template["spec"]["containers"][0]["image"]] = image
+        files.append(manifest)
+    with open_cluster(images=images, files=files) as running:
         yield running
 
 
-def servers_of(local: Local, name: str) -> dict[str, tuple[str, ...]]:
-    rows = local.table("get", "gs", "-l", f"game.kruise.io/owner-gss={name}").rows
-    return {server: cells[:4] for server, cells in rows.items()}
-
-
-def warnings_of(local: Local, name: str) -> list[str]:
+def warnings_of(cluster: Cluster, name: str) -> list[str]:
     selector = f"involvedObject.kind=GameServer,involvedObject.name={name},type=Warning"
     path = '{range .items[*]}{.reason}: {.message}{"\\n"}{end}'
-    text = local.must("get", "events", "--field-selector", selector, "-o", f"jsonpath={path}")
+    text = cluster.must("get", "events", "--field-selector", selector, "-o", f"jsonpath={path}")
     return text.splitlines()
 
 
-def test_idle_servers_go_first_and_one_with_a_player_is_protected(local: Local) -> None:
+def test_idle_servers_go_first_and_one_with_a_player_is_protected(cluster: Cluster) -> None:
     idle = {f"minecraft-{id_}": IDLE for id_ in range(3)}
-    wait_for(lambda: servers_of(local, "minecraft"), idle)
-    local.must("exec", "minecraft-1", "--", "mkdir", "-p", "players/alice")
-    wait_for(lambda: servers_of(local, "minecraft"), idle | {"minecraft-1": READY})
-    local.must("scale", "gss", "minecraft", "--replicas=1")
-    wait_for(lambda: servers_of(local, "minecraft"), {"minecraft-1": READY})
+    cluster.wait_for(lambda: cluster.servers("minecraft"), idle)
+    cluster.must("exec", "minecraft-1", "--", "mkdir", "-p", "players/alice")
+    cluster.wait_for(lambda: cluster.servers("minecraft"), idle | {"minecraft-1": READY})
+    cluster.must("scale", "gss", "minecraft", "--replicas=1")
+    cluster.wait_for(lambda: cluster.servers("minecraft"), {"minecraft-1": READY})
 
 
-def test_an_unhealthy_server_is_maintaining_with_a_warning(local: Local) -> None:
+def test_an_unhealthy_server_is_maintaining_with_a_warning(cluster: Cluster) -> None:
     well = {f"demo-gs-{id_}": READY for id_ in range(3)}
-    wait_for(lambda: servers_of(local, "demo-gs"), well)
-    assert warnings_of(local, "demo-gs-0") == []
+    cluster.wait_for(lambda: cluster.servers("demo-gs"), well)
+    assert warnings_of(cluster, "demo-gs-0") == []
 
-    local.must("exec", "demo-gs-0", "--", "touch", "broken")
+    cluster.must("exec", "demo-gs-0", "--", "touch", "broken")
     broken = ("Ready", "Maintaining", "0", "0")
-    wait_for(lambda: servers_of(local, "demo-gs"), well | {"demo-gs-0": broken})
+    cluster.wait_for(lambda: cluster.servers("demo-gs"), well | {"demo-gs-0": broken})
     expected = ["GsStateChanged: opsState None -> Maintaining"]
-    wait_for(lambda: warnings_of(local, "demo-gs-0"), expected)
-    assert "Maintaining" in local.must("describe", "gs", "demo-gs-0")
+    cluster.wait_for(lambda: warnings_of(cluster, "demo-gs-0"), expected)
+    assert "Maintaining" in cluster.must("describe", "gs", "demo-gs-0")
 
-    local.must("exec", "demo-gs-0", "--", "rm", "broken")
-    wait_for(lambda: servers_of(local, "demo-gs"), well)
-    assert warnings_of(local, "demo-gs-0") == expected
+    cluster.must("exec", "demo-gs-0", "--", "rm", "broken")
+    cluster.wait_for(lambda: cluster.servers("demo-gs"), well)
+    assert warnings_of(cluster, "demo-gs-0") == expected

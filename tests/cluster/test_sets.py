@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from cli.kubectl import kubectl_path
-from tests.support.local import MINECRAFT, MINECRAFT_IMAGE, Local, running_local, wait_for
+from tests.support.cluster import MINECRAFT, MINECRAFT_IMAGE, Cluster, OpenCluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,19 +32,16 @@ _POD_LINE = (
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    folder = tmp_path_factory.mktemp("sets")
-    image = MINECRAFT.parent / "image"
-    mappings = [f"--image={each}={image}" for each in (MINECRAFT_IMAGE, OTHER_IMAGE)]
-    with running_local(folder, *mappings) as running:
+def cluster(open_cluster: OpenCluster) -> Iterator[Cluster]:
+    images = dict.fromkeys((MINECRAFT_IMAGE, OTHER_IMAGE), MINECRAFT.parent / "image")
+    with open_cluster(images=images) as running:
         yield running
 
 
 def apply_set(
-    local: Local,
+    cluster: Cluster,
     name: str,
     *,
-    namespace: str = "default",
     image: str = MINECRAFT_IMAGE,
     container: dict[str, Any] | None = None,
     pod: dict[str, Any] | None = None,
@@ -60,52 +56,46 @@ def apply_set(
     body = {
         "apiVersion": "game.kruise.io/v1alpha1",
         "kind": "GameServerSet",
-        "metadata": {"name": name, "namespace": namespace},
+        "metadata": {"name": name},
         "spec": {"replicas": 2, "gameServerTemplate": template} | spec,
     }
-    local.must("apply", "-f", "-", stdin=json.dumps(body))
-
-
-def servers_of(local: Local, name: str, namespace: str = "default") -> dict[str, tuple[str, ...]]:
-    selector = f"game.kruise.io/owner-gss={name}"
-    rows = local.table("get", "gs", "-n", namespace, "-l", selector).rows
-    return {server: cells[:4] for server, cells in rows.items()}
+    cluster.apply(body)
 
 
 def ready(name: str, *ids: int) -> dict[str, tuple[str, ...]]:
     return {f"{name}-{id_}": READY for id_ in ids}
 
 
-def field(local: Local, kind: str, name: str, path: str, namespace: str = "default") -> str:
-    return local.must("get", kind, name, "-n", namespace, "-o", f"jsonpath={{{path}}}")
+def field(cluster: Cluster, kind: str, name: str, path: str) -> str:
+    return cluster.must("get", kind, name, "-o", f"jsonpath={{{path}}}")
 
 
-def conditions(local: Local, name: str, namespace: str = "default") -> dict[str, str]:
-    text = field(local, "gss", name, ".status.conditions", namespace)
+def conditions(cluster: Cluster, name: str) -> dict[str, str]:
+    text = field(cluster, "gss", name, ".status.conditions")
     return {each["type"]: each["reason"] for each in json.loads(text or "[]")}
 
 
-def test_a_kill_lowers_replicas_and_names_its_server(local: Local) -> None:
-    apply_set(local, "kill", replicas=3)
-    wait_for(lambda: servers_of(local, "kill"), ready("kill", 0, 1, 2))
-    local.must("patch", "gs", "kill-1", "--type=merge", "-p", '{"spec":{"opsState":"Kill"}}')
-    wait_for(lambda: servers_of(local, "kill"), ready("kill", 0, 2))
-    assert field(local, "gss", "kill", ".spec.replicas") == "2"
-    local.must("scale", "gss", "kill", "--replicas=3")
-    wait_for(lambda: servers_of(local, "kill"), ready("kill", 0, 1, 2))
+def test_a_kill_lowers_replicas_and_names_its_server(cluster: Cluster) -> None:
+    apply_set(cluster, "kill", replicas=3)
+    cluster.wait_for(lambda: cluster.servers("kill"), ready("kill", 0, 1, 2))
+    cluster.must("patch", "gs", "kill-1", "--type=merge", "-p", '{"spec":{"opsState":"Kill"}}')
+    cluster.wait_for(lambda: cluster.servers("kill"), ready("kill", 0, 2))
+    assert field(cluster, "gss", "kill", ".spec.replicas") == "2"
+    cluster.must("scale", "gss", "kill", "--replicas=3")
+    cluster.wait_for(lambda: cluster.servers("kill"), ready("kill", 0, 1, 2))
 
 
-def test_reserved_ids_are_recorded_and_given_back(local: Local) -> None:
+def test_reserved_ids_are_recorded_and_given_back(cluster: Cluster) -> None:
     strategy = {"scaleDownStrategyType": "ReserveIds"}
-    apply_set(local, "ids", replicas=4, scaleStrategy=strategy)
-    wait_for(lambda: servers_of(local, "ids"), ready("ids", 0, 1, 2, 3))
-    local.must("scale", "gss", "ids", "--replicas=2")
-    wait_for(lambda: servers_of(local, "ids"), ready("ids", 0, 1))
-    assert field(local, "gss", "ids", ".spec.reserveGameServerIds") == "[2,3]"
+    apply_set(cluster, "ids", replicas=4, scaleStrategy=strategy)
+    cluster.wait_for(lambda: cluster.servers("ids"), ready("ids", 0, 1, 2, 3))
+    cluster.must("scale", "gss", "ids", "--replicas=2")
+    cluster.wait_for(lambda: cluster.servers("ids"), ready("ids", 0, 1))
+    assert field(cluster, "gss", "ids", ".spec.reserveGameServerIds") == "[2,3]"
     change = '{"spec":{"replicas":3,"reserveGameServerIds":[2]}}'
-    local.must("patch", "gss", "ids", "--type=merge", "-p", change)
-    wait_for(lambda: servers_of(local, "ids"), ready("ids", 0, 1, 3))
-    assert field(local, "gss", "ids", ".spec.reserveGameServerIds") == "[2]"
+    cluster.must("patch", "gss", "ids", "--type=merge", "-p", change)
+    cluster.wait_for(lambda: cluster.servers("ids"), ready("ids", 0, 1, 3))
+    assert field(cluster, "gss", "ids", ".spec.reserveGameServerIds") == "[2]"
 
 
 class Watched:
@@ -114,8 +104,8 @@ class Watched:
     No moment is missed, however short it is or however slow the machine.
     """
 
-    def __init__(self, local: Local, name: str, folder: Path) -> None:
-        self._local = local
+    def __init__(self, cluster: Cluster, name: str, folder: Path) -> None:
+        self._cluster = cluster
         self._selector = ("-l", f"game.kruise.io/owner-gss={name}")
         self._output = folder / f"{name}.watched"
         self._first = 0
@@ -126,7 +116,7 @@ class Watched:
         with self._output.open("w") as stream:
             self._process = subprocess.Popen(
                 [kubectl_path(), "get", "pods", *options],
-                env=os.environ | {"KUBECONFIG": str(self._local.kubeconfig)},
+                env=self._cluster.environment,
                 stdout=stream,
             )
         try:
@@ -158,9 +148,9 @@ class Watched:
         line = f"jsonpath={{range .items[*]}}{_POD_LINE}{{end}}"
 
         def now() -> set[str]:
-            return set(self._local.must("get", "pods", *self._selector, "-o", line).splitlines())
+            return set(self._cluster.must("get", "pods", *self._selector, "-o", line).splitlines())
 
-        wait_for(lambda: now() == self._rows()[-1], expected=True)
+        self._cluster.wait_for(lambda: now() == self._rows()[-1], expected=True)
 
     def _rows(self) -> list[set[str]]:
         """Return the pods after each change; before the first there are none."""
@@ -176,13 +166,13 @@ class Watched:
         return rows
 
 
-def container_ids(local: Local, pod: str) -> dict[str, str]:
-    statuses = json.loads(field(local, "pod", pod, ".status.containerStatuses"))
+def container_ids(cluster: Cluster, pod: str) -> dict[str, str]:
+    statuses = json.loads(field(cluster, "pod", pod, ".status.containerStatuses"))
     return {each["name"]: each["containerID"] for each in statuses}
 
 
 def test_an_image_is_updated_in_place_and_only_its_container_restarts(
-    local: Local, tmp_path: Path
+    cluster: Cluster, tmp_path: Path
 ) -> None:
     beside = {"name": "beside", "image": MINECRAFT_IMAGE}
     strategy = {"rollingUpdate": {"podUpdatePolicy": "InPlaceIfPossible"}}
@@ -190,132 +180,140 @@ def test_an_image_is_updated_in_place_and_only_its_container_restarts(
     def apply(image: str) -> None:
         game = {"name": "game", "image": image, "command": ["bash", "-c", PATIENT]}
         pod = {"terminationGracePeriodSeconds": 120, "containers": [game, beside]}
-        apply_set(local, "place", replicas=2, pod=pod, updateStrategy=strategy)
+        apply_set(cluster, "place", replicas=2, pod=pod, updateStrategy=strategy)
 
     apply(MINECRAFT_IMAGE)
-    wait_for(lambda: servers_of(local, "place"), ready("place", 0, 1))
-    before = {pod: container_ids(local, pod) for pod in ("place-0", "place-1")}
-    uid = field(local, "pod", "place-0", ".metadata.uid")
-    with Watched(local, "place", tmp_path) as watched:
+    cluster.wait_for(lambda: cluster.servers("place"), ready("place", 0, 1))
+    before = {pod: container_ids(cluster, pod) for pod in ("place-0", "place-1")}
+    uid = field(cluster, "pod", "place-0", ".metadata.uid")
+    with Watched(cluster, "place", tmp_path) as watched:
         apply(OTHER_IMAGE)
         updating = {"place-1": ("Updating", "None", "0", "0")}
-        wait_for(lambda: servers_of(local, "place"), ready("place", 0) | updating)
-        local.must("exec", "place-1", "-c", "game", "--", "touch", "over")
+        cluster.wait_for(lambda: cluster.servers("place"), ready("place", 0) | updating)
+        cluster.must("exec", "place-1", "-c", "game", "--", "touch", "over")
         updating = {"place-0": ("Updating", "None", "0", "0")}
-        wait_for(lambda: servers_of(local, "place"), ready("place", 1) | updating)
-        local.must("exec", "place-0", "-c", "game", "--", "touch", "over")
-        wait_for(lambda: field(local, "gss", "place", ".status.updatedReadyReplicas"), "2")
-        wait_for(lambda: servers_of(local, "place"), ready("place", 0, 1))
+        cluster.wait_for(lambda: cluster.servers("place"), ready("place", 1) | updating)
+        cluster.must("exec", "place-0", "-c", "game", "--", "touch", "over")
+        cluster.wait_for(
+            lambda: field(cluster, "gss", "place", ".status.updatedReadyReplicas"), "2"
+        )
+        cluster.wait_for(lambda: cluster.servers("place"), ready("place", 0, 1))
     assert watched.most_not_available(2) == 1
-    assert field(local, "pod", "place-0", ".metadata.uid") == uid
+    assert field(cluster, "pod", "place-0", ".metadata.uid") == uid
     for pod, old in before.items():
-        new = container_ids(local, pod)
+        new = container_ids(cluster, pod)
         assert (new["game"] != old["game"], new["beside"] == old["beside"]) == (True, True)
 
 
-def test_a_rolling_recreate_never_disturbs_more_than_it_may(local: Local, tmp_path: Path) -> None:
+def test_a_rolling_recreate_never_disturbs_more_than_it_may(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     strategy = {"rollingUpdate": {"maxUnavailable": 1}}
-    apply_set(local, "roll", replicas=3, updateStrategy=strategy)
-    wait_for(lambda: servers_of(local, "roll"), ready("roll", 0, 1, 2))
+    apply_set(cluster, "roll", replicas=3, updateStrategy=strategy)
+    cluster.wait_for(lambda: cluster.servers("roll"), ready("roll", 0, 1, 2))
     environment = [{"name": "SEASON", "value": "2"}]
-    with Watched(local, "roll", tmp_path) as watched:
+    with Watched(cluster, "roll", tmp_path) as watched:
         apply_set(
-            local, "roll", replicas=3, updateStrategy=strategy, container={"env": environment}
+            cluster, "roll", replicas=3, updateStrategy=strategy, container={"env": environment}
         )
-        wait_for(lambda: field(local, "gss", "roll", ".status.updatedReadyReplicas"), "3")
-        wait_for(lambda: servers_of(local, "roll"), ready("roll", 0, 1, 2))
+        cluster.wait_for(lambda: field(cluster, "gss", "roll", ".status.updatedReadyReplicas"), "3")
+        cluster.wait_for(lambda: cluster.servers("roll"), ready("roll", 0, 1, 2))
     assert watched.most_not_available(3) == 1
 
 
-def test_a_quota_is_told_and_a_lifted_one_completes_the_set(local: Local) -> None:
-    local.must("create", "namespace", "tight")
-    local.must("create", "quota", "pods", "--hard=pods=1", "-n", "tight")
-    apply_set(local, "tight", namespace="tight", replicas=3)
-    spec = field(local, "gss", "tight", ".spec", "tight")
-    wait_for(lambda: conditions(local, "tight", "tight").get("ReplicaFailure"), "FailedCreate")
-    told = ("get", "events", "-n", "tight", "--field-selector=reason=FailedCreate")
-    wait_for(lambda: "exceeded quota: pods" in local.must(*told), True)
-    wait_for(lambda: set(servers_of(local, "tight", "tight")), {"tight-0"})
-    assert field(local, "gss", "tight", ".spec", "tight") == spec
-    local.must("delete", "quota", "pods", "-n", "tight")
-    wait_for(lambda: servers_of(local, "tight", "tight"), ready("tight", 0, 1, 2))
-    wait_for(lambda: "ReplicaFailure" in conditions(local, "tight", "tight"), False)
+def test_a_quota_is_told_and_a_lifted_one_completes_the_set(cluster: Cluster) -> None:
+    with cluster.beside("tight") as tight:
+        tight.must("create", "quota", "pods", "--hard=pods=1")
+        apply_set(tight, "tight", replicas=3)
+        spec = field(tight, "gss", "tight", ".spec")
+        tight.wait_for(lambda: conditions(tight, "tight").get("ReplicaFailure"), "FailedCreate")
+        told = ("get", "events", "--field-selector=reason=FailedCreate")
+        tight.wait_for(lambda: "exceeded quota: pods" in tight.must(*told), expected=True)
+        tight.wait_for(lambda: set(tight.servers()), {"tight-0"})
+        assert field(tight, "gss", "tight", ".spec") == spec
+        tight.must("delete", "quota", "pods")
+        tight.wait_for(tight.servers, ready("tight", 0, 1, 2))
+        tight.wait_for(lambda: "ReplicaFailure" in conditions(tight, "tight"), expected=False)
 
 
-def uid_of(local: Local, name: str) -> str:
-    done = local.kubectl("get", "pod", name, "-o", "jsonpath={.metadata.uid}")
+def uid_of(cluster: Cluster, name: str) -> str:
+    done = cluster.kubectl("get", "pod", name, "-o", "jsonpath={.metadata.uid}")
     return done.stdout
 
 
 @pytest.mark.parametrize("how", ["deleted", "evicted", "failed", "succeeded"])
-def test_a_pod_that_goes_without_our_doing_is_made_again(local: Local, how: str) -> None:
+def test_a_pod_that_goes_without_our_doing_is_made_again(cluster: Cluster, how: str) -> None:
     name = f"lost-{how}"
     pod = {"restartPolicy": "Never"} if how in ("failed", "succeeded") else {}
     script = "until test -e over; do sleep 0.1; done; exit $(cat over)"
-    apply_set(local, name, replicas=2, pod=pod, container={"command": ["bash", "-c", script]})
-    wait_for(lambda: servers_of(local, name), ready(name, 0, 1))
-    before = [uid_of(local, f"{name}-{id_}") for id_ in range(2)]
+    apply_set(cluster, name, replicas=2, pod=pod, container={"command": ["bash", "-c", script]})
+    cluster.wait_for(lambda: cluster.servers(name), ready(name, 0, 1))
+    before = [uid_of(cluster, f"{name}-{id_}") for id_ in range(2)]
     match how:
         case "deleted":
-            local.must("delete", "pod", f"{name}-1", "--wait=false")
+            cluster.must("delete", "pod", f"{name}-1", "--wait=false")
         case "evicted":
             body = {
                 "apiVersion": "policy/v1",
                 "kind": "Eviction",
                 "metadata": {"name": f"{name}-1"},
             }
-            path = f"/api/v1/namespaces/default/pods/{name}-1/eviction"
-            local.must("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
+            path = f"/api/v1/namespaces/{cluster.namespace}/pods/{name}-1/eviction"
+            cluster.must("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
         case _:
             code = 3 if how == "failed" else 0
             end = f"echo {code} > half; mv half over"
-            local.must("exec", f"{name}-1", "--", "bash", "-c", end)
-    wait_for(lambda: uid_of(local, f"{name}-1") not in ("", before[1]), True)
-    wait_for(lambda: servers_of(local, name), ready(name, 0, 1))
-    assert uid_of(local, f"{name}-0") == before[0]
+            cluster.must("exec", f"{name}-1", "--", "bash", "-c", end)
+    cluster.wait_for(lambda: uid_of(cluster, f"{name}-1") not in ("", before[1]), True)
+    cluster.wait_for(lambda: cluster.servers(name), ready(name, 0, 1))
+    assert uid_of(cluster, f"{name}-0") == before[0]
 
 
 @pytest.mark.parametrize("cascade", ["foreground", "background"])
 def test_a_set_that_is_deleted_and_applied_again_at_once_is_a_new_one(
-    local: Local, cascade: str
+    cluster: Cluster, cascade: str
 ) -> None:
     name = f"again-{cascade}"
-    apply_set(local, name)
-    wait_for(lambda: servers_of(local, name), ready(name, 0, 1))
-    before = {uid_of(local, f"{name}-{id_}") for id_ in range(2)}
-    local.must("delete", "gss", name, f"--cascade={cascade}")
-    apply_set(local, name)
-    own = field(local, "gss", name, ".metadata.uid")
+    apply_set(cluster, name)
+    cluster.wait_for(lambda: cluster.servers(name), ready(name, 0, 1))
+    before = {uid_of(cluster, f"{name}-{id_}") for id_ in range(2)}
+    cluster.must("delete", "gss", name, f"--cascade={cascade}")
+    apply_set(cluster, name)
+    own = field(cluster, "gss", name, ".metadata.uid")
     # The table alone could still be that of the former servers.
     pods = (f"{name}-0", f"{name}-1")
-    wait_for(lambda: before & {uid_of(local, pod) for pod in pods}, set())
-    wait_for(lambda: servers_of(local, name), ready(name, 0, 1))
-    wait_for(lambda: field(local, "svc", name, ".metadata.ownerReferences[0].uid"), own)
-    assert field(local, "gss", name, ".status.collisionCount") == ""
+    cluster.wait_for(lambda: before & {uid_of(cluster, pod) for pod in pods}, set())
+    cluster.wait_for(lambda: cluster.servers(name), ready(name, 0, 1))
+    cluster.wait_for(lambda: field(cluster, "svc", name, ".metadata.ownerReferences[0].uid"), own)
+    assert field(cluster, "gss", name, ".status.collisionCount") == ""
 
 
-def test_orphaned_pods_are_adopted(local: Local) -> None:
-    apply_set(local, "orphan")
-    wait_for(lambda: servers_of(local, "orphan"), ready("orphan", 0, 1))
-    before = {uid_of(local, f"orphan-{id_}") for id_ in range(2)}
-    local.must("delete", "gss", "orphan", "--cascade=orphan")
-    apply_set(local, "orphan")
-    own = field(local, "gss", "orphan", ".metadata.uid")
+def test_orphaned_pods_are_adopted(cluster: Cluster) -> None:
+    apply_set(cluster, "orphan")
+    cluster.wait_for(lambda: cluster.servers("orphan"), ready("orphan", 0, 1))
+    before = {uid_of(cluster, f"orphan-{id_}") for id_ in range(2)}
+    cluster.must("delete", "gss", "orphan", "--cascade=orphan")
+    apply_set(cluster, "orphan")
+    own = field(cluster, "gss", "orphan", ".metadata.uid")
     for id_ in range(2):
         path = ".metadata.ownerReferences[0].uid"
-        wait_for(lambda pod=f"orphan-{id_}", path=path: field(local, "pod", pod, path), own)
-    wait_for(lambda: conditions(local, "orphan").get("Progressing"), "Complete")
-    assert {uid_of(local, f"orphan-{id_}") for id_ in range(2)} == before
+        cluster.wait_for(
+            lambda pod=f"orphan-{id_}", path=path: field(cluster, "pod", pod, path), own
+        )
+    cluster.wait_for(lambda: conditions(cluster, "orphan").get("Progressing"), "Complete")
+    assert {uid_of(cluster, f"orphan-{id_}") for id_ in range(2)} == before
 
 
-def test_a_hook_holds_a_server_and_a_scale_up_takes_it_back(local: Local) -> None:
+def test_a_hook_holds_a_server_and_a_scale_up_takes_it_back(cluster: Cluster) -> None:
     hook = {"preDelete": {"labelsHandler": {"drain": "me"}}}
-    apply_set(local, "hook", replicas=3, lifecycle=hook, labels={"drain": "me"})
-    wait_for(lambda: servers_of(local, "hook"), ready("hook", 0, 1, 2))
-    local.must("scale", "gss", "hook", "--replicas=1")
+    apply_set(cluster, "hook", replicas=3, lifecycle=hook, labels={"drain": "me"})
+    cluster.wait_for(lambda: cluster.servers("hook"), ready("hook", 0, 1, 2))
+    cluster.must("scale", "gss", "hook", "--replicas=1")
     held = ("PreDelete", "None", "0", "0")
-    wait_for(lambda: servers_of(local, "hook"), ready("hook", 0) | {"hook-1": held, "hook-2": held})
-    local.must("scale", "gss", "hook", "--replicas=2")
-    wait_for(lambda: servers_of(local, "hook"), ready("hook", 0, 1) | {"hook-2": held})
-    local.must("label", "pod", "hook-2", "drain=done", "--overwrite")
-    wait_for(lambda: servers_of(local, "hook"), ready("hook", 0, 1))
+    cluster.wait_for(
+        lambda: cluster.servers("hook"), ready("hook", 0) | {"hook-1": held, "hook-2": held}
+    )
+    cluster.must("scale", "gss", "hook", "--replicas=2")
+    cluster.wait_for(lambda: cluster.servers("hook"), ready("hook", 0, 1) | {"hook-2": held})
+    cluster.must("label", "pod", "hook-2", "drain=done", "--overwrite")
+    cluster.wait_for(lambda: cluster.servers("hook"), ready("hook", 0, 1))

@@ -35,16 +35,6 @@ _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _TEST_SECONDS = 90
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--kubeconfig`."""
-    parser.addoption(
-        "--kubeconfig",
-        type=Path,
-        metavar="FILE",
-        help="run tests/conformance against this cluster (default: a local API server)",
-    )
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the suite on one event loop, and mark what the local server is known not to do."""
     local = _kubeconfig(config) is None
@@ -59,8 +49,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _kubeconfig(config: pytest.Config) -> Path | None:
-    # The option is unknown when pytest was started with a folder above this one.
-    path: Path | None = config.getoption("--kubeconfig", default=None)
+    path: Path | None = config.getoption("--kubeconfig")
     return path
 
 

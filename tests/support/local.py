@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -10,34 +11,34 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
-from cli.kubectl import Table, kubectl_path, parse_table
+import yaml
+
+from tests.support.cluster import (
+    PYTHON_IMAGE,
+    REPOSITORY,
+    Cluster,
+    current_namespace,
+    gamekeeper,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-REPOSITORY = Path(__file__).parents[2]
-MINECRAFT = REPOSITORY / "examples" / "minecraft" / "minecraft.yaml"
-MINECRAFT_IMAGE = "registry.cn-beijing.aliyuncs.com/chrisliu95/minecraft-demo:probe-v0"
 # Deadlines of conditions: one that is met costs nothing, and one that is missed fails anyway.
 _START_SECONDS = 180.0
 _STOP_SECONDS = 60.0
-_WAIT_SECONDS = 60.0
-
-
-def gamekeeper(*arguments: str) -> tuple[str, ...]:
-    """Return the command line of the command under test."""
-    return (sys.executable, "-m", "cli", *arguments)
 
 
 @dataclass
-class Local:
+class Local(Cluster):
     """A running `gamekeeper local`."""
 
     process: subprocess.Popen[str]
-    kubeconfig: Path
     output: Path
+    patience_seconds: ClassVar[float] = 120.0
+    python: ClassVar[tuple[str, ...]] = (os.path.realpath(sys.executable),)
 
     @property
     def state_directory(self) -> Path:
@@ -47,33 +48,16 @@ class Local:
                 return Path(line.removeprefix("logs are in ")).parent
         raise AssertionError(f"no line about the logs in {self.output.read_text()}")
 
-    def kubectl(
-        self, *arguments: str, stdin: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run kubectl and return how it ended, whatever that was."""
-        return subprocess.run(
-            [kubectl_path(), *arguments],
-            env=os.environ | {"KUBECONFIG": str(self.kubeconfig)},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=_WAIT_SECONDS,
-            check=False,
-        )
+    def gamekeeper(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that asks the status API, which it finds in the kubeconfig."""
+        return self._run(gamekeeper(*arguments))
 
-    def must(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl, which must succeed, and return what it prints."""
-        done = self.kubectl(*arguments, stdin=stdin)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def table(self, *arguments: str) -> Table:
-        """Return the table that a kubectl call prints."""
-        return parse_table(self.must(*arguments))
-
-    def servers(self) -> dict[str, tuple[str, ...]]:
-        """Return STATE, OPSSTATE, DP and UP of each server."""
-        return {name: cells[:4] for name, cells in self.table("get", "gs").rows.items()}
+    @contextmanager
+    def beside(self, name: str) -> Iterator[Local]:
+        """Give a namespace of this name; it ends with the cluster."""
+        self.must("create", "namespace", name)
+        with current_namespace(self.kubeconfig, name) as kubeconfig:
+            yield dataclasses.replace(self, kubeconfig=kubeconfig, namespace=name)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """End it with a signal and return its exit code."""
@@ -81,17 +65,28 @@ class Local:
         return self.process.wait(_STOP_SECONDS)
 
 
-def wait_for(look: Callable[[], Any], expected: Any, seconds: float = _WAIT_SECONDS) -> None:
-    """Look until it is as expected; fails with what it was last."""
-    deadline = time.monotonic() + seconds
-    while (actual := look()) != expected:
-        assert time.monotonic() < deadline, f"expected {expected}\nactual {actual}"
-        time.sleep(0.1)
+@contextmanager
+def open_local(folder: Path, images: Mapping[str, Path], files: Sequence[Path]) -> Iterator[Local]:
+    """Give a running `gamekeeper local`; it is ended with the block.
+
+    Args:
+        folder: receives files.
+        images: folder of each image, besides those in an images.yaml beside a file.
+        files: manifests to apply.
+    """
+    python = folder / "python"
+    python.mkdir()
+    (python / "image.yaml").write_text(yaml.safe_dump({"command": list(Local.python)}))
+    mapped = {**images, PYTHON_IMAGE: python}
+    mappings = [f"--image={image}={place}" for image, place in mapped.items()]
+    arguments = [argument for file in files for argument in ("-f", str(file))]
+    with running_local(folder, *arguments, *mappings) as local:
+        yield local
 
 
 @contextmanager
 def running_local(folder: Path, *arguments: str) -> Iterator[Local]:
-    """Give a running `gamekeeper local`; it is ended with the block."""
+    """Give a running `gamekeeper local` with these arguments; it is ended with the block."""
     kubeconfig = folder / "kubeconfig"
     output = folder / "output.txt"
     with output.open("w") as stream:
@@ -102,7 +97,7 @@ def running_local(folder: Path, *arguments: str) -> Iterator[Local]:
             cwd=REPOSITORY,
             text=True,
         )
-    local = Local(process, kubeconfig, output)
+    local = Local(kubeconfig, "default", process, output)
     try:
         deadline = time.monotonic() + _START_SECONDS
         while "export KUBECONFIG=" not in output.read_text():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.local import wait_for
+from tests.support.cluster import wait_for
 
 if TYPE_CHECKING:
     from tests.component.apiserver.conftest import Namespaced
