@@ -2,11 +2,12 @@
 # Build the two images and write each as an OCI archive, which `ctr images import` takes.
 #   scripts/images.sh [FOLDER]         needs buildah
 # BASE_IMAGE: what to build from; unset takes the one that the Dockerfiles name.
-# REPOSITORY: before the names; gamekeeper gives gamekeeper/agent and gamekeeper/aggregator.
+# REPOSITORY: before the names /agent and /aggregator, its registry included. A kubelet asks containerd
+# for whole names only: gamekeeper/agent of the chart means docker.io/gamekeeper/agent.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-dist/images}
-repository=${REPOSITORY:-gamekeeper}
+repository=${REPOSITORY:-docker.io/gamekeeper}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 export STORAGE_DRIVER=${STORAGE_DRIVER:-vfs} BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot}
@@ -30,5 +31,5 @@ for name in agent aggregator; do
   archive=$folder/$name.tar
   rm -f "$archive"
   buildah push --quiet "$image" "oci-archive:$archive:$image"
-  printf '%-32s %6.1f MB as archive %s\n' "$image" "$(stat -c %s "$archive" | awk '{print $1 / 1e6}')" "$archive"
+  printf '%-42s %6.1f MB as archive %s\n' "$image" "$(stat -c %s "$archive" | awk '{print $1 / 1e6}')" "$archive"
 done

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.helm import aggregator_container, environment, render
+
 pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
 
 VERSION = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
@@ -19,6 +21,17 @@ MOST_BYTES = {"agent": 22e6, "aggregator": 60e6}
 @pytest.fixture(params=NAMES)
 def named(request):
     return request.param, request.getfixturevalue(f"{request.param}_image")
+
+
+def test_a_kubelet_finds_what_was_imported_when_the_chart_names_it(agent_image, aggregator_image):
+    # It looks for whole names: one without a registry is one of docker.io.
+    objects = render()
+    chosen = (
+        environment(objects)["GAMEKEEPER_AGENT_IMAGE"],
+        aggregator_container(objects)["image"],
+    )
+    imported = (agent_image.name, aggregator_image.name)
+    assert imported == tuple(f"docker.io/{image}" for image in chosen)
 
 
 def test_they_run_as_nobody_without_arguments_that_ps_would_show(named):

@@ -19,12 +19,14 @@ class Image:
     """An image, unpacked.
 
     Attributes:
+        name: under which `ctr images import` stores it.
         config: the runtime configuration: User, Env, Entrypoint, Labels.
         root: its root file system.
         packed_bytes: size of the layers as they are pulled.
         unpacked_bytes: size of the files.
     """
 
+    name: str
     config: dict[str, Any]
     root: Path
     packed_bytes: int
@@ -55,6 +57,7 @@ def unpack(archive: Path, folder: Path) -> Image:
             # Modes and links exactly as they are: it is our own image.
             files.extractall(root, filter="fully_trusted")
     return Image(
+        name=entry["annotations"]["org.opencontainers.image.ref.name"],
         config=json.loads(read(manifest["config"]).read_text())["config"],
         root=root,
         packed_bytes=sum(layer["size"] for layer in manifest["layers"]),
