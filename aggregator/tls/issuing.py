@@ -2,6 +2,8 @@
 
 EC P-256 throughout: a key and its certificate take about ten milliseconds, and every TLS library
 that an agent may be built with knows it. Source: RFC 5280 (the extensions that verifiers ask for).
+The local cluster makes throw-away certificates alike, by code of its own: the two may meet only in
+`shared`, which has no cryptography library, and these outlive the process that made them.
 """
 
 from __future__ import annotations
