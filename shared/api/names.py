@@ -1,4 +1,4 @@
-"""Every label, annotation, resource and reason of Gamekeeper, once. Pure.
+"""Every label, annotation, kind, state and reason of an event, once. Pure.
 
 Names that begin with `game.kruise.io/` are OpenKruiseGame's and stay as they are (SPEC, head).
 """
