@@ -13,7 +13,7 @@ from cli.kubectl import Kubectl
 from cli.manifests import check_manifest, find_images
 from localcluster.cluster import ClusterOptions
 from shared.clock import monotonic_seconds
-from shared.errors import InvalidInput, TerminalError
+from shared.errors import AppError, InvalidInput, TerminalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # How often files are looked at: an editor's save should be followed at once, and a stat is free.
 _WATCH_SECONDS = 0.3
+# As a shell tells of a program that Ctrl-C has ended.
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ class LocalOptions:
 def run_local(options: LocalOptions) -> int:
     """Run until Ctrl-C or SIGTERM.
 
+    Returns:
+        0, or 130 when it was ended before the cluster was there.
+
     Raises:
         AppError: a file, an image or this machine does not do; nothing is left running.
     """
@@ -60,11 +65,30 @@ def run_local(options: LocalOptions) -> int:
 
 
 async def _run(options: LocalOptions, images: dict[str, Path]) -> int:
-    stop = asyncio.Event()
+    """Run until a signal ends it; one during the start, which may take a while, ends that."""
+    started, stop = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    started = monotonic_seconds()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            cluster = tasks.create_task(_serve(options, images, started, stop))
+
+            def end() -> None:
+                stop.set()
+                if not started.is_set():
+                    cluster.cancel()
+
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, end)
+    except* AppError as group:
+        raise group.exceptions[0] from None
+    return _INTERRUPTED if cluster.cancelled() else 0
+
+
+async def _serve(
+    options: LocalOptions, images: dict[str, Path], started: asyncio.Event, stop: asyncio.Event
+) -> None:
+    """Start a cluster and set `started`; apply the files, and stay until `stop` is set."""
+    began = monotonic_seconds()
     cluster_options = ClusterOptions(
         images,
         port=options.port,
@@ -74,7 +98,8 @@ async def _run(options: LocalOptions, images: dict[str, Path]) -> int:
         progress=_say,
     )
     async with gamekeeper_cluster(cluster_options) as cluster:
-        _say(f"ready after {monotonic_seconds() - started:.1f} s")
+        started.set()
+        _say(f"ready after {monotonic_seconds() - began:.1f} s")
         _say(f"logs are in {cluster.directory / 'logs'}")
         _say(f"the status API is at {status_api_url(cluster)}; or type: gamekeeper explain gs NAME")
         print(f"export KUBECONFIG={cluster.kubeconfig}", flush=True)
@@ -83,7 +108,6 @@ async def _run(options: LocalOptions, images: dict[str, Path]) -> int:
             await _apply(kubectl, file)
         await _show_until(stop, kubectl, cluster, options.files if options.watch else ())
         _say("stopping")
-    return 0
 
 
 def _say(line: str) -> None:
