@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import sysconfig
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,12 @@ import pytest
 import yaml
 
 from aggregator.kube.client import HttpKubeClient, open_kube_client
-from aggregator.kube.resources import PODS, ObjectKey, Resource
+from aggregator.kube.resources import LEASES, PODS, ObjectKey, Resource
 from cli.cluster import AGENT_IMAGE, agent_image
 from cli.kubectl import Kubectl
 from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
 from shared.api import names
+from shared.errors import TransientError
 from tests.support.forwarder import Forwarder
 from tests.support.helm import CHART, NAMESPACE, RELEASE, of_kind, render
 
@@ -121,6 +122,11 @@ class Replicated:
         led = await self.replicas(f"{names.LEADER_LABEL}=true")
         return [each["metadata"]["name"] for each in led if serves(each)]
 
+    async def holder(self) -> str:
+        """Who holds the lease; no two processes have the same name."""
+        body = await self.kube.get(LEASES, ObjectKey(NAMESPACE, f"{RELEASE}-aggregator"))
+        return str((body or {"spec": {}})["spec"].get("holderIdentity", ""))
+
     async def address(self, pod: str) -> str:
         """The pod's IP address."""
         body = await self.kube.get(PODS, ObjectKey(NAMESPACE, pod))
@@ -205,20 +211,26 @@ async def _install(cluster: LocalCluster, kubectl: Kubectl, objects: list[Json])
 
 async def _keep_replicas(world: Replicated) -> None:
     """Make a pod whenever fewer live than the Deployment asks for, until cancelled."""
-    server = yaml.safe_load(world.cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
     while True:
-        deployment = await world.kube.get(DEPLOYMENTS, ObjectKey(NAMESPACE, RELEASE))
-        assert deployment is not None
-        going = ("Succeeded", "Failed")
-        living = [
-            each
-            for each in await world.replicas()
-            if "deletionTimestamp" not in each["metadata"]
-            and each.get("status", {}).get("phase") not in going
-        ]
-        for _ in range(deployment["spec"]["replicas"] - len(living)):
-            await world.kube.create(PODS, NAMESPACE, replica(deployment, server["server"]))
+        # What the API server does not answer in time is looked at again.
+        with suppress(TransientError):
+            await _make_missing(world)
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _make_missing(world: Replicated) -> None:
+    server = yaml.safe_load(world.cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+    deployment = await world.kube.get(DEPLOYMENTS, ObjectKey(NAMESPACE, RELEASE))
+    assert deployment is not None
+    going = ("Succeeded", "Failed")
+    living = [
+        each
+        for each in await world.replicas()
+        if "deletionTimestamp" not in each["metadata"]
+        and each.get("status", {}).get("phase") not in going
+    ]
+    for _ in range(deployment["spec"]["replicas"] - len(living)):
+        await world.kube.create(PODS, NAMESPACE, replica(deployment, server["server"]))
 
 
 def replica(deployment: Json, server: str) -> Json:
