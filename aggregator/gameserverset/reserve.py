@@ -51,7 +51,7 @@ class _Ranges:
                 self._by_end[interval[1]] = index
 
     def grow_by(self, id_: int) -> bool:
-        """Extend a range that touches `id_`; False when none does."""
+        """Extend a range that touches `id_`; False when none does. Ids come in ascending order."""
         index = self._by_end.pop(id_ - 1, None)
         if index is not None:
             self._by_end[id_] = index
@@ -59,7 +59,7 @@ class _Ranges:
             return True
         index = self._by_start.pop(id_ + 1, None)
         if index is not None:
-            self._by_start[id_] = index
+            # It grows no more at its start: the next id is larger.
             self._items[index] = f"{id_}-{str(self._items[index]).partition('-')[2]}"
             return True
         return False

@@ -56,3 +56,8 @@ def test_nothing_to_add_changes_nothing(items):
 def test_a_full_list_is_written_as_ranges():
     full = tuple(range(0, 2 * MAX_ITEMS, 2))
     assert add_ids(full, [1]) == ("0-2", *range(4, 2 * MAX_ITEMS, 2))
+
+
+def test_a_list_that_is_just_full_stays_as_it_was_written():
+    items = tuple(range(MAX_ITEMS - 2, -1, -1))
+    assert add_ids(items, [MAX_ITEMS]) == (*items, MAX_ITEMS)
