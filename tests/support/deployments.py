@@ -1,0 +1,111 @@
+"""Stands in for the controller of Deployments of a real cluster. Not pure.
+
+Here: as many pods as each Deployment asks for, and its status. Not here: what a pod is (see
+chart_replicas.py), and rollouts, for a changed template changes only pods that are made later.
+
+Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from aggregator.kube.patch import MergePatch
+from aggregator.kube.resources import CONFIGMAPS, PODS, ObjectKey
+from aggregator.kube.transport import Selection
+from tests.support.chart_replicas import DEPLOYMENTS, replica, serves
+
+if TYPE_CHECKING:
+    from aggregator.kube.client import HttpKubeClient
+    from aggregator.kube.resources import Resource
+
+Json = dict[str, Any]
+_AUTHORITY = "kube-root-ca.crt"
+_PAUSE_SECONDS = 0.2
+
+
+async def list_all(client: HttpKubeClient, resource: Resource, labels: str = "") -> list[Json]:
+    """Return the objects of all namespaces."""
+    pages = client.list_pages(Selection(resource, label_selector=labels or None))
+    return [json.loads(item) async for page in pages for item in page.items]
+
+
+class Deployments:
+    """Makes pods of Deployments, as long as it runs.
+
+    Args:
+        client: with every right.
+        server: URL of the API server, for the pods.
+        authority: PEM of its certificate authority.
+    """
+
+    def __init__(self, client: HttpKubeClient, server: str, authority: str) -> None:
+        self._client = client
+        self._server = server
+        self._authority = authority
+
+    async def run(self) -> None:
+        """Bring every Deployment to its number of pods, again and again, until cancelled."""
+        while True:
+            pods = await list_all(self._client, PODS)
+            for deployment in await list_all(self._client, DEPLOYMENTS):
+                await self._settle(deployment, pods)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _settle(self, deployment: Json, pods: list[Json]) -> None:
+        uid = deployment["metadata"]["uid"]
+        live = [each for each in pods if _owner(each) == uid and _lives(each)]
+        wanted = deployment["spec"].get("replicas", 1)
+        if "deletionTimestamp" not in deployment["metadata"]:
+            for _ in range(wanted - len(live)):
+                await self._create(deployment)
+        for pod in live[wanted:]:
+            await self._client.delete(PODS, _key(pod), uid=pod["metadata"]["uid"])
+        status = _status(deployment, live)
+        if status != deployment.get("status"):
+            patch = MergePatch({"status": status})
+            await self._client.patch(DEPLOYMENTS, _key(deployment), patch, "status")
+
+    async def _create(self, deployment: Json) -> None:
+        namespace = deployment["metadata"]["namespace"]
+        # What another controller of a real cluster puts into every namespace.
+        if await self._client.get(CONFIGMAPS, ObjectKey(namespace, _AUTHORITY)) is None:
+            body = {"metadata": {"name": _AUTHORITY}, "data": {"ca.crt": self._authority}}
+            await self._client.create(CONFIGMAPS, namespace, body)
+        await self._client.create(PODS, namespace, replica(deployment, self._server))
+
+
+def _key(body: Json) -> ObjectKey:
+    return ObjectKey(body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+def _owner(pod: Json) -> str:
+    owners = pod["metadata"].get("ownerReferences", [])
+    return next((each["uid"] for each in owners if each["kind"] == "Deployment"), "")
+
+
+def _lives(pod: Json) -> bool:
+    ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    return not ended and "deletionTimestamp" not in pod["metadata"]
+
+
+def _status(deployment: Json, live: list[Json]) -> Json:
+    ready = sum(map(serves, live))
+    complete = ready == deployment["spec"].get("replicas", 1)
+    available = {
+        "type": "Available",
+        "status": str(complete),
+        "reason": "MinimumReplicasAvailable" if complete else "MinimumReplicasUnavailable",
+        "lastTransitionTime": deployment["metadata"]["creationTimestamp"],
+    }
+    return {
+        "observedGeneration": deployment["metadata"]["generation"],
+        "replicas": len(live),
+        "updatedReplicas": len(live),
+        "readyReplicas": ready,
+        "availableReplicas": ready,
+        "unavailableReplicas": len(live) - ready,
+        "conditions": [available],
+    }
