@@ -32,6 +32,7 @@ Json = dict[str, Any]
 _PROGRAMS = ("bash", "cat", "cp", "grep", "kill", "ls", "mkdir", "mv", "ps", "rm", "sleep", "touch")
 # How a pod ends that only looks for programs; without bash it is never started.
 _ENDS = ("Succeeded", "Failed", "RunContainerError", "StartError")
+_NOT_PULLED = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ")
 # Who asks the status API: it may look at game servers, and do nothing else.
 _READER = """\
@@ -196,12 +197,12 @@ def check_games(installation: Installation) -> None:
     """End the session when an image of games cannot be pulled or lacks what tests run in it."""
     with open_given(installation, {}, (), "images") as cluster:
         for number, image in enumerate(installation.given.games):
-            missing = _missing_programs(cluster, f"check-{number}", image)
-            if missing:
-                pytest.exit(f"--game-image {image} must have {', '.join(missing)}", returncode=4)
+            fault = _fault_of_image(cluster, f"check-{number}", image)
+            if fault:
+                pytest.exit(f"--game-image {image} {fault}", returncode=4)
 
 
-def _missing_programs(cluster: GivenCluster, name: str, image: str) -> list[str]:
+def _fault_of_image(cluster: GivenCluster, name: str, image: str) -> str:
     look = 'command -v "$each" > /dev/null || echo "$each"'
     script = f"for each in {' '.join(_PROGRAMS)}; do {look}; done"
     container = {"name": "check", "image": image, "command": ["bash", "-c", script]}
@@ -218,7 +219,11 @@ def _missing_programs(cluster: GivenCluster, name: str, image: str) -> list[str]
     def outcome() -> str:
         """What became of the pod; empty while it may still run."""
         said = cluster.must("get", "pod", name, "-o", path).split()
-        return next((each for each in said if each in _ENDS), "")
+        return next((each for each in said if each in (*_ENDS, *_NOT_PULLED)), "")
 
     cluster.wait_for(lambda: outcome() != "", expected=True)
-    return cluster.must("logs", name).split() if outcome() == "Succeeded" else ["bash"]
+    end = outcome()
+    if end in _NOT_PULLED:
+        return f"must be one that nodes can pull: {end}"
+    missing = cluster.must("logs", name).split() if end == "Succeeded" else ["bash"]
+    return f"must have {', '.join(missing)}" if missing else ""

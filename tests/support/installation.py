@@ -61,15 +61,15 @@ class Installation:
     Attributes:
         namespace: of the release.
         kubeconfig: the current context of the given one, and nothing else.
-        run: names everything that this session makes; a label of its namespaces.
+        session: names what this session makes; the value of a label of its namespaces.
     """
 
     def __init__(self, given: Given, folder: Path) -> None:
         self._helm_program = helm_program()
         self.given = given
         self.folder = folder
-        self.run = secrets.token_hex(4)
-        self.namespace = f"gamekeeper-test-{self.run}"
+        self.session = secrets.token_hex(4)
+        self.namespace = f"gamekeeper-test-{self.session}"
         self.kubeconfig = folder / "kubeconfig"
         # The given file is only read: what tests make current is made so in copies.
         text = self._call(
@@ -85,6 +85,8 @@ class Installation:
         version = json.loads(self.must("version", "-o", "json"))["serverVersion"]["gitVersion"]
         definitions = self._call(*gamekeeper("crds", "--kubernetes", version))
         self.must("apply", "--server-side", "-f", "-", stdin=definitions)
+        established = ("--for=condition=Established", f"--timeout={PATIENCE_SECONDS:g}s")
+        self.must("wait", *established, "-f", "-", stdin=definitions)
         # The strictest level: what Gamekeeper itself runs needs no more.
         self.make_namespace(self.namespace, "restricted")
         images = {"agent": self.given.agent, "aggregator": self.given.aggregator}
@@ -97,22 +99,24 @@ class Installation:
         ]
         self._helm("install", RELEASE, str(CHART), *files)
         # Not helm's own --wait: how it must be asked depends on helm's version.
-        self.must(
-            *("-n", self.namespace, "rollout", "status", f"deployment/{RELEASE}"),
-            f"--timeout={PATIENCE_SECONDS:g}s",
+        done = self._run(
+            *(kubectl_path(), "-n", self.namespace, "rollout", "status"),
+            *(f"deployment/{RELEASE}", f"--timeout={PATIENCE_SECONDS:g}s"),
         )
+        pods = self.must("-n", self.namespace, "get", "pods", "-o", "wide")
+        assert done.returncode == 0, f"{done.stderr}{pods}{self.log()}"
 
     def remove(self) -> None:
         """Remove everything that this session has made; return once it is gone."""
         # Games go while the aggregator is there: it takes part in the end of some.
-        self._delete_namespaces(f"{RUN_LABEL}={self.run},!{_RELEASE_LABEL}")
+        self._delete_namespaces(f"{RUN_LABEL}={self.session},!{_RELEASE_LABEL}")
         self._helm("uninstall", RELEASE, "--ignore-not-found")
         self.must("delete", "--ignore-not-found", "-f", str(CHART / "crds"))
-        self._delete_namespaces(f"{RUN_LABEL}={self.run}")
+        self._delete_namespaces(f"{RUN_LABEL}={self.session}")
 
     def make_namespace(self, name: str, level: str) -> None:
         """Make a namespace that `remove` finds, of a Pod Security level."""
-        labels = {RUN_LABEL: self.run, "pod-security.kubernetes.io/enforce": level}
+        labels = {RUN_LABEL: self.session, "pod-security.kubernetes.io/enforce": level}
         if name == self.namespace:
             labels[_RELEASE_LABEL] = "true"
         body = {
