@@ -40,8 +40,8 @@ component: setup ## real HTTP, processes and namespaces (budget 13 minutes)
 conformance: setup ## what an API server answers, here the local one; KUBECONFIG_FILE= for another (budget 3 minutes)
 	$(PYTEST) tests/conformance $(if $(KUBECONFIG_FILE),--kubeconfig $(KUBECONFIG_FILE))
 
-cluster: setup ## a whole local cluster, driven by the real kubectl (budget 10 minutes)
-	$(PYTEST) tests/cluster
+cluster: setup ## a whole local cluster, driven by the real kubectl (budget 10 minutes); for another see docs/cluster-tests.md
+	$(PYTEST) tests/cluster $(if $(KUBECONFIG_FILE),--kubeconfig $(KUBECONFIG_FILE) --agent-image $(AGENT_IMAGE) --aggregator-image $(AGGREGATOR_IMAGE)) $(if $(GAME_IMAGE),--game-image $(GAME_IMAGE))
 
 simulation: setup ## sets in 2,000 random schedules of faults, lags, crashes and people (budget 5 minutes)
 	$(PYTEST) tests/simulation
