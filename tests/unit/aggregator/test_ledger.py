@@ -57,6 +57,15 @@ def test_a_pod_that_comes_later_has_the_same_patience() -> None:
     assert ledger.get("u") is None
 
 
+def test_silence_is_counted_from_the_last_report_or_from_the_begin_of_the_term() -> None:
+    ledger = Ledger(started_seconds=100, heartbeat_seconds=10)
+    ledger.accept(accepted(), now=107)
+    assert (ledger.seconds_silent("u", 112), ledger.seconds_silent("never heard", 112)) == (5, 12)
+    ledger.repeat("u", 110)
+    ledger.expect("u", 111)
+    assert ledger.seconds_silent("u", 112) == 2
+
+
 def test_a_report_is_looked_at_when_it_changed_something_or_its_agent_had_been_lost() -> None:
     ledger = Ledger(started_seconds=0, heartbeat_seconds=10)
     looked_at = [
@@ -82,3 +91,4 @@ def test_beyond_its_capacity_the_longest_silent_is_forgotten() -> None:
     for now, pod_uid in enumerate(("a", "b", "a", "c")):
         ledger.accept(accepted(pod_uid), now)
     assert [ledger.get(pod_uid) is not None for pod_uid in "abc"] == [True, False, True]
+    assert len(ledger) == 2

@@ -1,7 +1,7 @@
 """What a report may hold: the last value of each bound that is taken, and the first that is not."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -113,6 +113,10 @@ CLEANED: dict[str, tuple[Report, Report]] = {
     "a time of sending to come": (plain_report(sent_at=LATEST + TICK), plain_report(sent_at=NOW)),
     "a container that started before 2000": (
         with_container(started_at=datetime(1970, 1, 1, tzinfo=UTC)),
+        with_container(started_at=None),
+    ),
+    "a container that started before 2000, though not where it runs": (
+        with_container(started_at=datetime(2000, 1, 1, tzinfo=timezone(timedelta(hours=5)))),
         with_container(started_at=None),
     ),
     "a container that will have started": (
