@@ -11,10 +11,13 @@ pollingInterval, cooldownPeriod) for the defaults.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from tests.support.autoscaled_world import install
+from tests.support.builders import NOW
 from tests.support.hpa import (
     SCALE_DOWN,
     SCALE_UP,
@@ -26,11 +29,13 @@ from tests.support.hpa import (
     read_rules,
 )
 from tests.support.keda_client import KedaClient, ref_of
-from tests.support.world import SET_KEY
+from tests.support.world import SET_KEY, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from fractions import Fraction
+
+    import pytest
 
     from tests.support.autoscaled_world import AutoscaledWorld
 
@@ -38,6 +43,19 @@ SYNC_SECONDS = 15
 _STEP = 2
 _COOLDOWN_SECONDS = 300
 _KEDA_MAXIMUM = 100
+
+
+def virtual_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return a clock that reconcilers, autoscaler and external scaler read instead of the real."""
+    clock = Clock()
+    clock.install(monkeypatch)
+    install(clock, monkeypatch)
+    monkeypatch.setattr("aggregator.keda.answers.monotonic_seconds", lambda: clock.seconds)
+    for module in ("keda.answers", "external_scaler"):
+        monkeypatch.setattr(
+            f"aggregator.{module}.utc_now", lambda: NOW + timedelta(seconds=clock.seconds)
+        )
+    return clock
 
 
 @dataclass

@@ -6,7 +6,6 @@ The ScaledObjects, and the autoscalers beside them in the examples, are applied 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,11 @@ from aggregator.external_scaler import LiveSets
 from aggregator.keda.answers import Answers
 from aggregator.keda.server import Endpoint, ScalerServer
 from aggregator.kube.resources import AUTOSCALERS
-from tests.support.autoscaled_world import install
-from tests.support.builders import NOW
 from tests.support.keda_client import KedaClient
-from tests.support.keda_loop import KedaLoop
+from tests.support.keda_loop import KedaLoop, virtual_clock
 from tests.support.local_world import LocalWorld, local_cluster, seed_world
 from tests.support.scaling import MARKED
-from tests.support.world import SET_KEY, Clock
+from tests.support.world import SET_KEY
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
 
@@ -45,14 +42,7 @@ def example(name: str, kind: str) -> dict[str, Any]:
 @pytest.fixture
 async def begin(monkeypatch, tmp_path) -> AsyncIterator[Callable[..., Any]]:
     """Return a function that makes a set of so many servers; it ends with the test."""
-    clock = Clock()
-    clock.install(monkeypatch)
-    install(clock, monkeypatch)
-    monkeypatch.setattr("aggregator.keda.answers.monotonic_seconds", lambda: clock.seconds)
-    for module in ("keda.answers", "external_scaler"):
-        monkeypatch.setattr(
-            f"aggregator.{module}.utc_now", lambda: NOW + timedelta(seconds=clock.seconds)
-        )
+    clock = virtual_clock(monkeypatch)
     async with local_cluster(clock, monkeypatch, tmp_path) as cluster:
 
         async def make(replicas: int) -> LocalWorld:

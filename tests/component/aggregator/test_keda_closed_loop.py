@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,10 @@ from aggregator.autoscaler.rivals import RivalReader
 from aggregator.external_scaler import LiveSets
 from aggregator.keda.answers import Answers
 from aggregator.keda.server import Endpoint, ScalerServer
-from tests.support.autoscaled_world import AutoscaledWorld, Pods, autoscaled, install
-from tests.support.builders import NOW
+from tests.support.autoscaled_world import AutoscaledWorld, Pods, autoscaled
 from tests.support.keda_client import KedaClient
-from tests.support.keda_loop import KedaLoop
+from tests.support.keda_loop import KedaLoop, virtual_clock
 from tests.support.scaling import MARKED
-from tests.support.world import Clock
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(60)]
 
@@ -37,14 +34,7 @@ class NoAutoscaling:
 @pytest.fixture
 async def start(monkeypatch) -> AsyncIterator[Callable[..., Any]]:
     """Return a function that starts a loop; what it started ends with the test."""
-    clock = Clock()
-    clock.install(monkeypatch)
-    install(clock, monkeypatch)
-    monkeypatch.setattr("aggregator.keda.answers.monotonic_seconds", lambda: clock.seconds)
-    for module in ("keda.answers", "external_scaler"):
-        monkeypatch.setattr(
-            f"aggregator.{module}.utc_now", lambda: NOW + timedelta(seconds=clock.seconds)
-        )
+    clock = virtual_clock(monkeypatch)
     async with AsyncExitStack() as stack:
 
         async def begin(name: str, replicas: int, **options: Any) -> KedaLoop:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
 from tests.support.kubelet import STREAM_TOKEN, KubeletUnderTest, is_ready
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 pytestmark = [
     pytest.mark.component,
@@ -154,8 +159,9 @@ class Terminal:
         return shown.decode()
 
 
-async def test_an_interactive_shell_and_the_job_it_leaves(kubelet: KubeletUnderTest) -> None:
-    await start(kubelet)
+@asynccontextmanager
+async def open_terminal(kubelet: KubeletUnderTest) -> AsyncIterator[Terminal]:
+    """Give a shell on a terminal; leaving the block closes the connection."""
     headers = {"Authorization": f"Bearer {STREAM_TOKEN}"}
     query = "command=/bin/bash&command=--norc&stdin=true&stdout=true&tty=true"
     url = f"{kubelet.stream_url}/exec/default/game-0/main?{query}"
@@ -163,8 +169,13 @@ async def test_an_interactive_shell_and_the_job_it_leaves(kubelet: KubeletUnderT
         aiohttp.ClientSession(headers=headers) as session,
         session.ws_connect(url, protocols=("v5.channel.k8s.io",)) as socket,
     ):
-        terminal = Terminal(socket)
-        await socket.send_bytes(b'\x04{"Width":101,"Height":37}')
+        yield Terminal(socket)
+
+
+async def test_an_interactive_shell_and_the_job_it_leaves(kubelet: KubeletUnderTest) -> None:
+    await start(kubelet)
+    async with open_terminal(kubelet) as terminal:
+        await terminal.socket.send_bytes(b'\x04{"Width":101,"Height":37}')
         await terminal.type("tty; stty size; echo $TERM; echo do''ne\r")
         shown = await terminal.until("done")
         assert "/dev/pts/0" in shown
@@ -180,7 +191,7 @@ async def test_an_interactive_shell_and_the_job_it_leaves(kubelet: KubeletUnderT
         await terminal.until("interrupted")
         await terminal.type("exit 3\r")
         last = b""
-        async for message in socket:
+        async for message in terminal.socket:
             last = message.data
 
     assert last[0] == 3
@@ -194,14 +205,7 @@ async def test_an_interactive_shell_and_the_job_it_leaves(kubelet: KubeletUnderT
 
 async def test_a_client_that_leaves_hangs_up_its_terminal(kubelet: KubeletUnderTest) -> None:
     await start(kubelet)
-    headers = {"Authorization": f"Bearer {STREAM_TOKEN}"}
-    query = "command=/bin/bash&command=--norc&stdin=true&stdout=true&tty=true"
-    url = f"{kubelet.stream_url}/exec/default/game-0/main?{query}"
-    async with (
-        aiohttp.ClientSession(headers=headers) as session,
-        session.ws_connect(url, protocols=("v5.channel.k8s.io",)) as socket,
-    ):
-        terminal = Terminal(socket)
+    async with open_terminal(kubelet) as terminal:
         await terminal.type("echo he''re\r")
         await terminal.until("here")
 
