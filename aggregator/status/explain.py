@@ -312,8 +312,9 @@ def _field_state(
         return FieldState.LEFT_ALONE, "Kill is final"
     record = situation.record_of(quality)
     if record is not None and record.fields.get(field) == value:
+        edit = "removed it" if present is None else f"set {present}"
         return FieldState.EDITED_SINCE, (
-            f"it was written, and somebody has set {_show(present)} since; "
+            f"it was written, and somebody has {edit} since; "
             "that stays until the verdicts ask for something new"
         )
     if case.hindrance is not None:

@@ -211,6 +211,24 @@ def test_each_field_says_what_became_of_it(present, recorded, state, words: str)
     assert words in field.message
 
 
+def test_a_field_that_somebody_has_removed_since_says_so() -> None:
+    marking = quality("healthy", {"state": True, "labels": {"team": "red"}})
+    remembered = Record(verdict_of("True", "gate"), "pod-0", NOW, {("labels", "team"): "red"})
+    known = observed(
+        marking,
+        server=game_server(annotations=annotated(healthy=remembered)),
+        report=agent_report(probe_report("healthy", "True", "gate")),
+    )
+    (field,) = explain(known)[0].fields
+    assert (field.field, field.present, field.state, field.message) == (
+        "labels.team",
+        None,
+        FieldState.EDITED_SINCE,
+        "it was written, and somebody has removed it since; "
+        "that stays until the verdicts ask for something new",
+    )
+
+
 @pytest.mark.parametrize(
     ("qualities", "overridden", "words"),
     [
