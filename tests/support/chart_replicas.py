@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 import sysconfig
 from contextlib import asynccontextmanager, suppress
@@ -27,7 +28,7 @@ from aggregator.kube.client import HttpKubeClient, open_kube_client
 from aggregator.kube.resources import LEASES, PODS, ObjectKey, Resource
 from cli.cluster import AGENT_IMAGE, agent_image
 from cli.kubectl import Kubectl
-from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
+from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster
 from shared.api import names
 from shared.errors import TransientError
 from tests.support.forwarder import Forwarder
@@ -89,24 +90,25 @@ class Replicated:
     reports: Forwarder
     report_port: int
 
-    async def get(self, *arguments: str) -> Any:
-        return json.loads(await self.kubectl.run("get", *arguments, "-o", "json"))
-
     async def apply(self, *bodies: Json) -> None:
+        """Apply objects as a person does."""
         file = self.cluster.directory / "applied.yaml"
         file.write_text(yaml.safe_dump_all(bodies))
-        await self.kubectl.run("apply", "-f", str(file))
-
-    @property
-    def deployment(self) -> Json:
-        (deployment,) = of_kind(self.objects, "Deployment").values()
-        return deployment
+        await self.kubectl.run("apply", "--validate=strict", "-f", str(file))
 
     @property
     def selector(self) -> str:
         """Selects the pods of the Deployment."""
-        labels = self.deployment["spec"]["selector"]["matchLabels"]
+        (deployment,) = of_kind(self.objects, "Deployment").values()
+        labels = deployment["spec"]["selector"]["matchLabels"]
         return ",".join(f"{name}={value}" for name, value in labels.items())
+
+    @property
+    def api_server(self) -> dict[str, str]:
+        """Where the API server is, and the file of whom to trust."""
+        body = yaml.safe_load(self.cluster.kubeconfig.read_text())
+        cluster: dict[str, str] = body["clusters"][0]["cluster"]
+        return cluster
 
     async def replicas(self, further: str = "") -> list[Json]:
         """The pods of the Deployment, those that a further selector selects only."""
@@ -161,8 +163,35 @@ async def replicated(
     """
     if os.geteuid() != 0:
         pytest.skip("needs root: the replicas run as user 65532")
-    port = free_port()
-    chosen = {
+
+    # The port is in the chart, so it is taken before there is anybody to forward to.
+    with socket.create_server((ADDRESS, 0)) as reserved:
+        port = reserved.getsockname()[1]
+        objects = render(_chosen(port) | (values or {}), "--skip-tests")
+        programs = {AGENT_IMAGE: agent_image(), AGGREGATOR_IMAGE: aggregator_image()}
+        options = ClusterOptions(dict(images), programs=programs, rbac=True)
+        async with (
+            LocalCluster(options) as cluster,
+            open_kube_client(str(cluster.kubeconfig)) as kube,
+        ):
+
+            async def leader() -> tuple[str, int] | None:
+                for pod in await world.leaders():
+                    return await world.address(pod), 8443
+                return None
+
+            reports = Forwarder(leader)
+            world = Replicated(cluster, Kubectl(cluster.kubeconfig), kube, objects, reports, port)
+            await _install(world)
+            async with reports.listening(reserved), asyncio.TaskGroup() as tasks:
+                keeper = tasks.create_task(_keep_replicas(world))
+                yield world
+                keeper.cancel()
+
+
+def _chosen(port: int) -> Json:
+    """Return the values of the chart that a local cluster needs."""
+    values: Json = {
         "aggregator.leaseSeconds": LEASE_SECONDS,
         "services.reports.port": port,
         # The Service's name cannot be resolved here, as in a pod on the host's network.
@@ -170,43 +199,20 @@ async def replicated(
     }
     for name, image in (("agent", AGENT_IMAGE), ("aggregator", AGGREGATOR_IMAGE)):
         repository, _, tag = image.rpartition(":")
-        chosen |= {f"{name}.image.repository": repository, f"{name}.image.tag": tag}
-        chosen[f"{name}.image.pullPolicy"] = "Never"
-    objects = render(chosen | (values or {}), "--skip-tests")
-    programs = {AGENT_IMAGE: agent_image(), AGGREGATOR_IMAGE: aggregator_image()}
-    options = ClusterOptions(dict(images), programs=programs, rbac=True)
-    async with (
-        LocalCluster(options) as cluster,
-        open_kube_client(str(cluster.kubeconfig)) as kube,
-    ):
-        kubectl = Kubectl(cluster.kubeconfig)
-        await _install(cluster, kubectl, objects)
-
-        async def leader() -> tuple[str, int] | None:
-            for pod in await world.leaders():
-                return await world.address(pod), 8443
-            return None
-
-        world = Replicated(cluster, kubectl, kube, objects, Forwarder(leader), port)
-        async with world.reports.listening(ADDRESS, port), asyncio.TaskGroup() as tasks:
-            keeper = tasks.create_task(_keep_replicas(world))
-            yield world
-            keeper.cancel()
+        values |= {f"{name}.image.repository": repository, f"{name}.image.tag": tag}
+        values[f"{name}.image.pullPolicy"] = "Never"
+    return values
 
 
-async def _install(cluster: LocalCluster, kubectl: Kubectl, objects: list[Json]) -> None:
+async def _install(world: Replicated) -> None:
     """Apply the chart, and what every namespace of a cluster has."""
+    kubectl = world.kubectl
     await kubectl.run("create", "namespace", NAMESPACE)
     await kubectl.run("apply", "--server-side", "-f", str(CHART / "crds"))
     await kubectl.run("wait", "--for=condition=Established", "crd", "--all")
-    authority = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
-    file = authority["certificate-authority"]
-    await kubectl.run(
-        *("-n", NAMESPACE, "create", "configmap", _ROOT_CA), f"--from-file=ca.crt={file}"
-    )
-    manifest = cluster.directory / "chart.yaml"
-    manifest.write_text(yaml.safe_dump_all(objects))
-    await kubectl.run("apply", "--validate=strict", "-f", str(manifest))
+    authority = f"--from-file=ca.crt={world.api_server['certificate-authority']}"
+    await kubectl.run("-n", NAMESPACE, "create", "configmap", _ROOT_CA, authority)
+    await world.apply(*world.objects)
 
 
 async def _keep_replicas(world: Replicated) -> None:
@@ -219,7 +225,6 @@ async def _keep_replicas(world: Replicated) -> None:
 
 
 async def _make_missing(world: Replicated) -> None:
-    server = yaml.safe_load(world.cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
     deployment = await world.kube.get(DEPLOYMENTS, ObjectKey(NAMESPACE, RELEASE))
     assert deployment is not None
     going = ("Succeeded", "Failed")
@@ -230,7 +235,7 @@ async def _make_missing(world: Replicated) -> None:
         and each.get("status", {}).get("phase") not in going
     ]
     for _ in range(deployment["spec"]["replicas"] - len(living)):
-        await world.kube.create(PODS, NAMESPACE, replica(deployment, server["server"]))
+        await world.kube.create(PODS, NAMESPACE, replica(deployment, world.api_server["server"]))
 
 
 def replica(deployment: Json, server: str) -> Json:

@@ -8,6 +8,7 @@ arrives any more.
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -47,11 +48,16 @@ class Forwarder:
             task.cancel()
 
     @asynccontextmanager
-    async def listening(self, address: str, port: int = 0) -> AsyncIterator[int]:
-        """Take connections for the time of the block; gives the port."""
-        server = await asyncio.start_server(self._serve, address, port)
+    async def listening(self, reserved: socket.socket | None = None) -> AsyncIterator[int]:
+        """Take connections on loopback for the time of the block; gives the port.
+
+        Args:
+            reserved: a listening socket, for who must know the port earlier; it is closed.
+        """
+        listener = reserved or socket.create_server(("127.0.0.1", 0))
+        server = await asyncio.start_server(self._serve, sock=listener)
         try:
-            yield server.sockets[0].getsockname()[1]
+            yield listener.getsockname()[1]
         finally:
             server.close()
             self.drop()

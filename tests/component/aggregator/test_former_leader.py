@@ -82,7 +82,7 @@ async def test_a_leader_that_is_cut_off_is_replaced_and_comes_back_as_a_standby(
         return url.hostname, url.port
 
     cable = Forwarder(api_server)
-    async with cable.listening("127.0.0.1") as port:
+    async with cable.listening() as port:
         cluster["server"] = f"https://127.0.0.1:{port}"
         far = tmp_path / "far"
         far.write_text(yaml.safe_dump(body))
