@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aggregator.kube.patch import MergePatch
 from aggregator.kube.resources import CONFIGMAPS, PODS, ObjectKey
 from aggregator.kube.transport import Selection
+from shared.errors import AppError
 from tests.support.chart_replicas import DEPLOYMENTS, replica, serves
 
 if TYPE_CHECKING:
@@ -49,9 +51,11 @@ class Deployments:
     async def run(self) -> None:
         """Bring every Deployment to its number of pods, again and again, until cancelled."""
         while True:
-            pods = await list_all(self._client, PODS)
-            for deployment in await list_all(self._client, DEPLOYMENTS):
-                await self._settle(deployment, pods)
+            # What has changed since it was listed is looked at again in the next round.
+            with suppress(AppError):
+                pods = await list_all(self._client, PODS)
+                for deployment in await list_all(self._client, DEPLOYMENTS):
+                    await self._settle(deployment, pods)
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _settle(self, deployment: Json, pods: list[Json]) -> None:

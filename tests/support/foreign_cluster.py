@@ -16,8 +16,9 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
+import socket
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,8 @@ import yaml
 from aggregator.kube.client import open_kube_client
 from aggregator.kube.resources import PODS, SERVICES
 from cli.cluster import AGENT_IMAGE, agent_image
-from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster, free_port
+from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster
+from shared.errors import AppError
 from tests.support.chart_replicas import AGGREGATOR_IMAGE, aggregator_image, serves
 from tests.support.deployments import Deployments, list_all
 from tests.support.forwarder import Forwarder
@@ -76,13 +78,15 @@ class Backend:
     port: str
 
     async def find(self) -> tuple[str, int] | None:
-        """Return address and port; None where there is no such pod."""
-        for service in await list_all(self.client, SERVICES):
-            if service["metadata"]["name"] != self.service:
-                continue
-            selector = ",".join(f"{k}={v}" for k, v in service["spec"]["selector"].items())
-            for pod in filter(serves, await list_all(self.client, PODS, selector)):
-                return pod["status"]["podIP"], self._number(pod)
+        """Return address and port; None where there is no such pod, or nobody can say."""
+        # Who was sent nowhere tries again.
+        with suppress(AppError):
+            for service in await list_all(self.client, SERVICES):
+                if service["metadata"]["name"] != self.service:
+                    continue
+                selector = ",".join(f"{k}={v}" for k, v in service["spec"]["selector"].items())
+                for pod in filter(serves, await list_all(self.client, PODS, selector)):
+                    return pod["status"]["podIP"], self._number(pod)
         return None
 
     def _number(self, pod: dict[str, Any]) -> int:
@@ -109,24 +113,29 @@ async def foreign_cluster(folder: Path) -> AsyncIterator[Foreign]:
     options = ClusterOptions(
         dict.fromkeys(GAME_IMAGES, folder / "game"), programs=programs, rbac=True, control=True
     )
-    reports, status = free_port(), free_port()
-    values = folder / "values.yaml"
-    # Names of Services cannot be resolved here, and a ClusterIP is an address of this machine.
-    values.write_text(
-        yaml.safe_dump({"services": {"reports": {"clusterIP": ADDRESS, "port": reports}}})
-    )
     async with AsyncExitStack() as stack:
+        # Ports are told to helm and to pytest before anybody listens: so they are held.
+        reports, status = (
+            stack.enter_context(socket.create_server((ADDRESS, 0))) for _ in range(2)
+        )
+        values = folder / "values.yaml"
+        values.write_text(yaml.safe_dump(_values(reports.getsockname()[1])))
         local = await stack.enter_async_context(LocalCluster(options))
         body = yaml.safe_load(local.kubeconfig.read_text())["clusters"][0]["cluster"]
         authority = Path(body["certificate-authority"]).read_text()
         client = await stack.enter_async_context(open_kube_client(str(local.kubeconfig)))
-        for port, name in ((reports, "reports"), (status, "status")):
+        for reserved, name in ((reports, "reports"), (status, "status")):
             service = Forwarder(Backend(client, f"gamekeeper-{name}", name).find)
-            await stack.enter_async_context(service.listening(ADDRESS, port))
+            await stack.enter_async_context(service.listening(reserved))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         running = tasks.create_task(Deployments(client, body["server"], authority).run())
-        yield Foreign(local, values, f"https://localhost:{status}")
+        yield Foreign(local, values, f"https://localhost:{status.getsockname()[1]}")
         running.cancel()
+
+
+def _values(port: int) -> dict[str, Any]:
+    """Names of Services cannot be resolved here; a ClusterIP is an address of this machine."""
+    return {"services": {"reports": {"clusterIP": ADDRESS, "port": port}}}
 
 
 async def _run(folder: Path) -> None:
