@@ -219,6 +219,31 @@ def test_a_settled_set_is_ready_and_complete():
     )
 
 
+def test_what_the_api_server_refused_and_what_crashes_is_told():
+    failures = {0: Failure(2, "pod-0", NOW)}
+    ended = pair(0, pod_fields={"phase": "Failed"})
+    refused = "cannot create pods: exceeded quota"
+    decision = plan(observed(ended, failures=failures, refusal=refused))
+    told = {each.type: each.message for each in decision.status.conditions}
+    assert told["ReplicaFailure"] == refused
+    assert told["CrashLooping"].startswith("the pods of minecraft-0 end again and again")
+
+
+def test_a_kill_is_counted_by_all_that_the_same_plan_says():
+    pairs = [pair(0), pair(1, opsState="Kill")]
+    decision = plan(observed(*pairs, owner=game_server_set(replicas=2)))
+    assert decision.scale.accounting == Accounting(1, ("pod-1",))
+    ready = condition("Ready", "True", "AllAvailable", "1 of 1 servers are available")
+    assert (ready in decision.status.conditions, decision.complete) == (True, True)
+
+
+@pytest.mark.parametrize(("replicas", "complete"), [(1, True), (2, True), (3, False)])
+def test_a_set_is_complete_when_every_server_that_should_exist_does(replicas, complete):
+    pairs = [pair(0), pair(1), pair(2, pod_fields={"terminating": True})]
+    owner = game_server_set(replicas=replicas)
+    assert plan(observed(*pairs, owner=owner)).complete is complete
+
+
 def test_good_qualities_are_called_valid():
     conditions = plan(observed(owner=game_server_set(qualities=(quality("a"),)))).status.conditions
     assert condition("ServiceQualitiesValid", "True", "AllValid") in conditions
