@@ -49,12 +49,13 @@ def test_the_version_is_that_of_the_installed_package(arguments, capsys):
         (["local", "--port", "abc"], "'abc' must be a whole number from 0 to 65535"),
         (["local", "--port", "65536"], "'65536' must be a whole number from 0 to 65535"),
         (["local", "--port", "-1"], "'-1' must be a whole number from 0 to 65535"),
+        (["local", "--port", "9" * 5000], "must be a whole number from 0 to 65535"),
         (["local", "--port", "²"], "'²' must be a whole number from 0 to 65535"),
         (["probe", "-f", "set.yaml"], "the following arguments are required: --name"),
         (["probe", "--name", "idle"], "the following arguments are required: -f/--file"),
         (["convert"], "the following arguments are required: FILE"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
 )
 def test_what_cannot_be_meant_is_said_in_one_line_after_the_usage(arguments, words, capsys):
     assert ended(*arguments) == 2
