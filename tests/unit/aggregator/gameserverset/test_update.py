@@ -245,6 +245,14 @@ def test_it_comes_back_when_the_first_grace_period_ends(first):
     assert plan == UpdatePlan(outdated=2, requeue_after=timedelta(seconds=3))
 
 
+def test_it_comes_back_for_a_grace_period_while_a_hook_is_waited_for():
+    rules = replace(GRACE, max_unavailable=2)
+    for held, other in ((0, 1), (1, 0)):
+        servers = [busy(held, MARKED, update_held=True), busy(other, MARKED)]
+        plan = plan_updates(servers, 2, rules, NOW)
+        assert plan == UpdatePlan(outdated=2, requeue_after=timedelta(seconds=5))
+
+
 @pytest.mark.parametrize(("partition", "left"), [(0, 2), (1, 1), (2, 0), (5, 0)], ids=str)
 def test_how_many_are_still_to_be_updated(partition, left):
     servers = [*outdated(2), server(2, "new")]

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from aggregator.gameserverset.inplace import Change
+from aggregator.gameserverset.update import Unmark
 from shared.api import names
-from tests.support.updated_servers import IN_PLACE, patched, server, steps_of
+from tests.support.updated_servers import IN_PLACE, MARKED, busy, patched, server, steps_of
 
 OWN = (("game", "game:9"),)
 TEMPLATE = {"old": {"game": "game:1", "log": "log:1"}, "new": {"game": "game:2", "log": "log:2"}}
@@ -60,6 +61,14 @@ def test_an_image_that_is_taken_back_is_the_new_templates_whatever_the_update_ch
     change = given_own({"log": "log:2", "game": "game:2"}, None)
     one = server(0, given_images=OWN)
     assert steps_of([one], rules) == (patched(one, change),)
+
+
+def test_images_are_given_whoever_else_there_is():
+    own = server(0, "new", asked_images=OWN)
+    settled, begun, marked = server(2, "new"), busy(1, MARKED), busy(3, MARKED, "new")
+    given = patched(own, given_own({"game": "game:9"}, '{"game":"game:9"}'))
+    steps = steps_of([settled, begun, marked, own], IN_PLACE)
+    assert steps == (patched(begun), Unmark(marked), given)
 
 
 def test_images_of_one_server_wait_for_nobody():
