@@ -3,11 +3,12 @@
     python scripts/mutation_sample.py --size 100 --seed 1 'aggregator.gameserverset.*'
 
 All of them take hours. A sample of 100 says the score of a module within about seven points, in
-minutes. Those with the smallest hashes of seed and name are chosen: the same seed always means the
-same mutants, a larger size adds some to them, and a change of one function leaves the choice among
-the others as it was. Mutants that were killed before are not run again, so that a run goes on where
-the last one ended, and one after new tests tries the survivors; remove the folder `mutants` for a
-fresh measurement. scripts/mutation_score.py prints what came of it.
+minutes: mutmut makes the mutants, mutation_session.py tries them. Those with the smallest hashes of
+seed and name are chosen: the same seed always means the same mutants, a larger size adds some to
+them, and a change of one function leaves the choice among the others as it was. Mutants that were
+killed before are not run again, so that a run goes on where the last one ended, and one after new
+tests tries the survivors; remove the folder `mutants` for a fresh measurement.
+scripts/mutation_score.py prints what came of it.
 """
 
 from __future__ import annotations
@@ -69,27 +70,41 @@ def _may_match(module: str, pattern: str) -> bool:
 
 
 def main() -> int:
-    """Run the sample with mutmut; its exit code."""
+    """Run the sample; 0 when every mutant was tried."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("patterns", nargs="*", default=["*"], help="of mutants (default: all)")
     parser.add_argument("--size", type=int, required=True, help="mutants of each module")
     parser.add_argument("--seed", type=int, default=1, help="chooses them (default: 1)")
-    parser.add_argument("--max-children", type=int, default=os.cpu_count(), help="at a time")
+    parser.add_argument(
+        "--max-children", type=int, default=os.cpu_count(), help="of mutmut at a time"
+    )
     options = parser.parse_args()
-    killed = {
+    chosen = sample(options.patterns, options.size, options.seed)
+    if not chosen:
+        parser.error(f"no mutant matches {' '.join(options.patterns)}")
+    # mutmut makes all mutants and finds out which tests they have before it runs any.
+    mutmut = [str(Path(sys.executable).with_name("mutmut")), "run"]
+    first = [*mutmut, "--max-children", str(options.max_children), chosen[0]]
+    code = subprocess.run(first, check=False).returncode  # noqa: S603 - our own arguments
+    if code != 0:
+        return code
+    left = [name for name in chosen if name not in _killed()]
+    print(f"{len(chosen)} mutants in the sample, {len(left)} of them to run", flush=True)
+    if not left:
+        return 0
+    session = [sys.executable, str(Path(__file__).resolve().with_name("mutation_session.py"))]
+    done = subprocess.run(session, cwd=MUTANTS, input="\n".join(left), text=True, check=False)  # noqa: S603
+    return done.returncode
+
+
+def _killed() -> set[str]:
+    """Return the mutants that were killed before; one of a changed function is another one."""
+    return {
         name
         for judged in read(MUTANTS).values()
         for name, what in judged.items()
         if what == "killed"
     }
-    chosen = sample(options.patterns, options.size, options.seed)
-    left = [name for name in chosen if name not in killed]
-    print(f"{len(chosen)} mutants in the sample, {len(left)} of them to run")
-    if not left:
-        return 0
-    mutmut = [str(Path(sys.executable).with_name("mutmut")), "run"]
-    command = [*mutmut, "--max-children", str(options.max_children), *left]
-    return subprocess.run(command, check=False).returncode  # noqa: S603 - our own arguments
 
 
 if __name__ == "__main__":
