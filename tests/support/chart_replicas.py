@@ -1,9 +1,7 @@
 """The chart's Deployment on a local cluster: its replicas are pods that the local kubelet runs.
 
-What a cluster adds to a Deployment is added here: the controller that makes its pods, the service
-account in them (its token, the API server's address and authority), and the Service that leads
-agents to the leader. One thing is different: pods of a local cluster are on this machine's network,
-so each replica listens on its pod's own address and not on all.
+What a cluster adds is added here: the controller that makes its pods (deployments.py), and the
+Service that leads agents to the leader.
 """
 
 from __future__ import annotations
@@ -14,23 +12,21 @@ import os
 import socket
 import sys
 import sysconfig
-from contextlib import asynccontextmanager, suppress
-from copy import deepcopy
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from aggregator.kube.client import HttpKubeClient, open_kube_client
-from aggregator.kube.resources import LEASES, PODS, ObjectKey, Resource
+from aggregator.kube.resources import LEASES, PODS, ObjectKey
 from cli.cluster import AGENT_IMAGE, agent_image
 from cli.kubectl import Kubectl
 from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster
 from shared.api import names
-from shared.errors import TransientError
+from tests.support.deployments import POD_UID, Deployments, serves
 from tests.support.forwarder import Forwarder
 from tests.support.helm import CHART, NAMESPACE, RELEASE, of_kind, render
 
@@ -38,17 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 Json = dict[str, Any]
-DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 REPOSITORY = Path(__file__).parents[2]
 AGGREGATOR_IMAGE = "gamekeeper/aggregator:local"
 # Short enough for a test, long enough for a machine whose cores are busy.
 LEASE_SECONDS = 8
-_ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
-_ROOT_CA = "kube-root-ca.crt"
-_OWN_ADDRESS = ("REPORT_ADDRESS", "HEALTH_ADDRESS", "STATUS_ADDRESS", "KEDA_ADDRESS")
-# Tells which process of this machine is of which pod; no setting of the aggregator.
-_MARK = "REPLICA_POD_UID"
-_POLL_SECONDS = 0.2
 
 
 def aggregator_image() -> Json:
@@ -103,13 +92,6 @@ class Replicated:
         labels = deployment["spec"]["selector"]["matchLabels"]
         return ",".join(f"{name}={value}" for name, value in labels.items())
 
-    @property
-    def api_server(self) -> dict[str, str]:
-        """Where the API server is, and the file of whom to trust."""
-        body = yaml.safe_load(self.cluster.kubeconfig.read_text())
-        cluster: dict[str, str] = body["clusters"][0]["cluster"]
-        return cluster
-
     async def replicas(self, further: str = "") -> list[Json]:
         """The pods of the Deployment, those that a further selector selects only."""
         selector = ",".join(filter(None, (self.selector, further)))
@@ -139,16 +121,9 @@ class Replicated:
         """The process id, on this machine, of the aggregator in a pod."""
         body = await self.kube.get(PODS, ObjectKey(NAMESPACE, pod))
         assert body is not None
-        wanted = f"{_MARK}={body['metadata']['uid']}".encode()
+        wanted = f"{POD_UID}={body['metadata']['uid']}".encode()
         (found,) = [pid for pid in _processes() if wanted in _environment(pid)]
         return found
-
-
-def serves(pod: Json) -> bool:
-    """Tell whether a Service sends new connections to a pod: it is ready and nobody deletes it."""
-    conditions = pod.get("status", {}).get("conditions", [])
-    ready = any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
-    return ready and "deletionTimestamp" not in pod["metadata"]
 
 
 @asynccontextmanager
@@ -183,10 +158,13 @@ async def replicated(
             reports = Forwarder(leader)
             world = Replicated(cluster, Kubectl(cluster.kubeconfig), kube, objects, reports, port)
             await _install(world)
+            api = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+            authority = Path(api["certificate-authority"]).read_text()
             async with reports.listening(reserved), asyncio.TaskGroup() as tasks:
-                keeper = tasks.create_task(_keep_replicas(world))
+                controller = Deployments(kube, api["server"], authority)
+                running = tasks.create_task(controller.run())
                 yield world
-                keeper.cancel()
+                running.cancel()
 
 
 def _chosen(port: int) -> Json:
@@ -205,82 +183,12 @@ def _chosen(port: int) -> Json:
 
 
 async def _install(world: Replicated) -> None:
-    """Apply the chart, and what every namespace of a cluster has."""
+    """Apply the definitions and the chart."""
     kubectl = world.kubectl
     await kubectl.run("create", "namespace", NAMESPACE)
     await kubectl.run("apply", "--server-side", "-f", str(CHART / "crds"))
     await kubectl.run("wait", "--for=condition=Established", "crd", "--all")
-    authority = f"--from-file=ca.crt={world.api_server['certificate-authority']}"
-    await kubectl.run("-n", NAMESPACE, "create", "configmap", _ROOT_CA, authority)
     await world.apply(*world.objects)
-
-
-async def _keep_replicas(world: Replicated) -> None:
-    """Make a pod whenever fewer live than the Deployment asks for, until cancelled."""
-    while True:
-        # What the API server does not answer in time is looked at again.
-        with suppress(TransientError):
-            await _make_missing(world)
-        await asyncio.sleep(_POLL_SECONDS)
-
-
-async def _make_missing(world: Replicated) -> None:
-    deployment = await world.kube.get(DEPLOYMENTS, ObjectKey(NAMESPACE, RELEASE))
-    assert deployment is not None
-    going = ("Succeeded", "Failed")
-    living = [
-        each
-        for each in await world.replicas()
-        if "deletionTimestamp" not in each["metadata"]
-        and each.get("status", {}).get("phase") not in going
-    ]
-    for _ in range(deployment["spec"]["replicas"] - len(living)):
-        await world.kube.create(PODS, NAMESPACE, replica(deployment, world.api_server["server"]))
-
-
-def replica(deployment: Json, server: str) -> Json:
-    """Return a pod of the Deployment as a cluster would make it of the template.
-
-    Args:
-        deployment: as the API server has it.
-        server: URL of the API server.
-    """
-    template = deepcopy(deployment["spec"]["template"])
-    spec = template["spec"]
-    (container,) = spec["containers"]
-    own = {f"GAMEKEEPER_{name}": "status.podIP" for name in _OWN_ADDRESS}
-    own[_MARK] = "metadata.uid"
-    url = urlsplit(server)
-    fixed = {"KUBERNETES_SERVICE_HOST": url.hostname, "KUBERNETES_SERVICE_PORT": str(url.port)}
-    container["env"] = [
-        *(each for each in container["env"] if each["name"] not in own),
-        *({"name": n, "valueFrom": {"fieldRef": {"fieldPath": path}}} for n, path in own.items()),
-        *({"name": name, "value": value} for name, value in fixed.items()),
-    ]
-    account = {"name": "kube-api-access", "mountPath": _ACCOUNT_FOLDER, "readOnly": True}
-    container.setdefault("volumeMounts", []).append(account)
-    sources = [
-        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
-        {"configMap": {"name": _ROOT_CA, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-    ]
-    spec.setdefault("volumes", []).append(
-        {"name": account["name"], "projected": {"sources": sources}}
-    )
-    metadata = deployment["metadata"]
-    owner = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-        "controller": True,
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": template["metadata"]
-        | {"generateName": f"{metadata['name']}-", "ownerReferences": [owner]},
-        "spec": spec,
-    }
 
 
 def _processes() -> list[int]:

@@ -1,7 +1,11 @@
 """Stands in for the controller of Deployments of a real cluster. Not pure.
 
-Here: as many pods as each Deployment asks for, and its status. Not here: what a pod is (see
-chart_replicas.py), and rollouts, for a changed template changes only pods that are made later.
+Here: as many pods as each Deployment asks for, what a cluster adds to each (its service account's
+token, the API server's address and authority), and the Deployment's status. Not here: rollouts,
+for a changed template changes only pods that are made later.
+
+One thing is different: pods of a local cluster are on this machine's network, so our aggregators
+listen on their pod's own address and not on all.
 
 Source: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
 """
@@ -11,19 +15,24 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from aggregator.kube.patch import MergePatch
-from aggregator.kube.resources import CONFIGMAPS, PODS, ObjectKey
+from aggregator.kube.resources import CONFIGMAPS, PODS, ObjectKey, Resource
 from aggregator.kube.transport import Selection
 from shared.errors import AppError
-from tests.support.chart_replicas import DEPLOYMENTS, replica, serves
 
 if TYPE_CHECKING:
     from aggregator.kube.client import HttpKubeClient
-    from aggregator.kube.resources import Resource
 
 Json = dict[str, Any]
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+# A variable that tells which process of this machine is of which pod; no setting of ours.
+POD_UID = "REPLICA_POD_UID"
+_ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+_OWN_ADDRESS = ("REPORT_ADDRESS", "HEALTH_ADDRESS", "STATUS_ADDRESS", "KEDA_ADDRESS")
 _AUTHORITY = "kube-root-ca.crt"
 _PAUSE_SECONDS = 0.2
 
@@ -79,6 +88,58 @@ class Deployments:
             body = {"metadata": {"name": _AUTHORITY}, "data": {"ca.crt": self._authority}}
             await self._client.create(CONFIGMAPS, namespace, body)
         await self._client.create(PODS, namespace, replica(deployment, self._server))
+
+
+def serves(pod: Json) -> bool:
+    """Tell whether a Service sends new connections to a pod: it is ready and nobody deletes it."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    ready = any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]
+
+
+def replica(deployment: Json, server: str) -> Json:
+    """Return a pod of the Deployment as a cluster would make it of the template.
+
+    Args:
+        deployment: as the API server has it.
+        server: URL of the API server.
+    """
+    template = deepcopy(deployment["spec"]["template"])
+    spec = template["spec"]
+    (container,) = spec["containers"]
+    own = {f"GAMEKEEPER_{name}": "status.podIP" for name in _OWN_ADDRESS}
+    own[POD_UID] = "metadata.uid"
+    url = urlsplit(server)
+    fixed = {"KUBERNETES_SERVICE_HOST": url.hostname, "KUBERNETES_SERVICE_PORT": str(url.port)}
+    container["env"] = [
+        *(each for each in container["env"] if each["name"] not in own),
+        *({"name": n, "valueFrom": {"fieldRef": {"fieldPath": path}}} for n, path in own.items()),
+        *({"name": name, "value": value} for name, value in fixed.items()),
+    ]
+    account = {"name": "kube-api-access", "mountPath": _ACCOUNT_FOLDER, "readOnly": True}
+    container.setdefault("volumeMounts", []).append(account)
+    sources = [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+        {"configMap": {"name": _AUTHORITY, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+    ]
+    spec.setdefault("volumes", []).append(
+        {"name": account["name"], "projected": {"sources": sources}}
+    )
+    metadata = deployment["metadata"]
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": template["metadata"]
+        | {"generateName": f"{metadata['name']}-", "ownerReferences": [owner]},
+        "spec": spec,
+    }
 
 
 def _key(body: Json) -> ObjectKey:

@@ -30,8 +30,8 @@ from aggregator.kube.resources import PODS, SERVICES
 from cli.cluster import AGENT_IMAGE, agent_image
 from localcluster.cluster import ADDRESS, ClusterOptions, LocalCluster
 from shared.errors import AppError
-from tests.support.chart_replicas import AGGREGATOR_IMAGE, aggregator_image, serves
-from tests.support.deployments import Deployments, list_all
+from tests.support.chart_replicas import AGGREGATOR_IMAGE, aggregator_image
+from tests.support.deployments import Deployments, list_all, serves
 from tests.support.forwarder import Forwarder
 
 if TYPE_CHECKING:
