@@ -155,20 +155,19 @@ async def test_a_namespace_that_nobody_asks_about_any_more_is_not_read_any_more(
     async def facts() -> ScaledObjectFacts | None:
         return live.facts(request)
 
-    async def read_anew() -> bool:
-        client.listed.clear()
-        await asyncio.sleep(0.1)
-        return client.listed.is_set()
+    async def namespaces() -> list[str]:
+        return list(live._asked)
 
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(live.run())
-        assert live.facts(request) is None
-        await client.listed.wait()
+        await until(facts, ScaledObjectFacts(10))
         seconds[0] = FORGET_SECONDS
-        await until(read_anew, True)
+        client.listed.clear()
+        await client.listed.wait()
+        assert await namespaces() == ["games"], "asked about within that time"
         seconds[0] = FORGET_SECONDS + 1
-        await until(read_anew, False)
-        assert live.facts(request) is None
+        await until(namespaces, [])
+        assert await facts() is None
         await until(facts, ScaledObjectFacts(10))
         running.cancel()
 
