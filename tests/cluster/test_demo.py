@@ -43,7 +43,11 @@ def test_every_step_of_the_demo_passes(open_cluster: OpenCluster, tmp_path: Path
         bundle = json.loads(cluster.must("get", "configmap", "gamekeeper-ca", "-o", "json"))
         assert bundle["data"]["ca.crt"].startswith("-----BEGIN CERTIFICATE-----")
         # The Services lead to the leader's pod.
-        namespace = ("-n", cluster.installation.namespace)
-        path = "jsonpath={.spec.holderIdentity}"
-        holder = cluster.must(*namespace, "get", "lease", "gamekeeper-aggregator", "-o", path)
-        assert cluster.installation.leaders() == [holder.partition("_")[0]]
+        installation = cluster.installation
+        lease = ("-n", installation.namespace, "get", "lease", "gamekeeper-aggregator")
+
+        def leads() -> bool:
+            holder = cluster.must(*lease, "-o", "jsonpath={.spec.holderIdentity}")
+            return installation.leaders() == [holder.partition("_")[0]]
+
+        cluster.wait_for(leads, expected=True)

@@ -79,7 +79,7 @@ async def asked_by_the_aggregator(foreign: Foreign) -> set[Right]:
     }
 
 
-async def test_the_demo_passes_on_a_given_cluster_with_the_chart_s_roles_and_nothing_is_left(
+async def test_the_demo_passes_on_a_given_cluster_with_the_roles_of_the_chart_and_nothing_is_left(
     tmp_path: Path,
 ) -> None:
     if os.geteuid() != 0:
