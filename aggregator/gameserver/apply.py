@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aggregator.kube.events import EventRecorder
-    from aggregator.kube.transport import KubeClient
+    from aggregator.kube.transport import Json, KubeClient
     from shared.api.gameserver import GameServer
 
 
@@ -56,7 +56,9 @@ class Applier:
         if server.metadata.annotations.get(names.VERDICTS_ANNOTATION) == written:
             self._record(key, server.metadata.uid, lost.events)
 
-    async def apply(self, key: ObjectKey, operations: Iterable[Operation], server_uid: str) -> str:
+    async def apply(
+        self, key: ObjectKey, operations: Iterable[Operation], server_uid: str
+    ) -> Json | None:
         """Do the operations.
 
         Args:
@@ -65,15 +67,15 @@ class Applier:
             server_uid: for events; empty when there is no GameServer yet.
 
         Returns:
-            The resourceVersion that the GameServer has after our own writes; empty without any.
+            The GameServer as the API server has it after our own writes; None without any.
 
         Raises:
             AppError: the first that fails; those after it are not tried.
         """
-        version = ""
+        stored: Json | None = None
         for operation in operations:
             try:
-                version = await self._apply(key, operation, version)
+                stored = await self._apply(key, operation, stored)
             except Unavailable as error:
                 if (
                     error.outcome_unknown
@@ -84,33 +86,32 @@ class Applier:
                 raise
             if isinstance(operation, PatchServer | PatchStatus | PatchPod):
                 self._record(key, server_uid, operation.events)
-        return version
+        return stored
 
-    async def _apply(self, key: ObjectKey, operation: Operation, version: str) -> str:
+    async def _apply(
+        self, key: ObjectKey, operation: Operation, stored: Json | None
+    ) -> Json | None:
         match operation:
             case CreateServer(body):
-                created = await self._client.create(GAMESERVERS, key.namespace, body)
-                return _version(created)
+                return await self._client.create(GAMESERVERS, key.namespace, body)
             case DeleteServer(uid, resource_version):
                 await self._client.delete(
                     GAMESERVERS, key, uid=uid, resource_version=resource_version
                 )
-                return version
+                return stored
             case PatchServer():
                 metadata = operation.document["metadata"] | {
                     "uid": operation.uid,
                     "resourceVersion": operation.resource_version,
                 }
                 patch = MergePatch(operation.document | {"metadata": metadata})
-                return _version(await self._client.patch(GAMESERVERS, key, patch))
+                return await self._client.patch(GAMESERVERS, key, patch)
             case PatchStatus():
                 # Our own patch of the spec just gave the object another version.
-                metadata = {
-                    "uid": operation.uid,
-                    "resourceVersion": version or operation.resource_version,
-                }
+                version = operation.resource_version if stored is None else version_of(stored)
+                metadata = {"uid": operation.uid, "resourceVersion": version}
                 patch = MergePatch({"metadata": metadata, "status": operation.status})
-                return _version(await self._client.patch(GAMESERVERS, key, patch, "status"))
+                return await self._client.patch(GAMESERVERS, key, patch, "status")
             case PatchPod():
                 # The uid alone would be 422, not 409, for a successor of the same name; and a
                 # cache that lags behind our own patch would tell the change of state twice.
@@ -120,7 +121,7 @@ class Applier:
                 }
                 patch = MergePatch({"metadata": operation.metadata | preconditions})
                 await self._client.patch(PODS, key, patch)
-                return version
+                return stored
             case _:
                 assert_never(operation)
 
@@ -130,7 +131,6 @@ class Applier:
             self._events.record(reference, event.type, event.reason, event.message)
 
 
-def _version(stored: dict[str, object]) -> str:
-    metadata = stored["metadata"]
-    assert isinstance(metadata, dict)  # noqa: S101 - every stored object has metadata
-    return str(metadata["resourceVersion"])
+def version_of(stored: Json) -> str:
+    """Return the resourceVersion of an object that the API server answered with."""
+    return str(stored["metadata"]["resourceVersion"])

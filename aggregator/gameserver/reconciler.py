@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aggregator.caches import set_key
-from aggregator.gameserver.apply import Applier
+from aggregator.gameserver.apply import Applier, version_of
 from aggregator.gameserver.conditions import Surroundings
 from aggregator.gameserver.observed import Observed
 from aggregator.gameserver.operations import PatchServer, describe
@@ -15,6 +15,7 @@ from aggregator.gameserver.surroundings import has_too_few, surroundings_of
 from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
 from aggregator.kube.resources import GAMESERVERS
+from shared.api.gameserver import GameServer
 from shared.clock import monotonic_seconds, utc_now
 from shared.errors import AppError
 
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
     from aggregator.caches import Caches
     from aggregator.kube.events import EventRecorder
     from aggregator.kube.resources import ObjectKey
-    from aggregator.kube.transport import KubeClient
+    from aggregator.kube.transport import Json, KubeClient
     from aggregator.pods import Pod
-    from shared.api.gameserver import GameServer
     from shared.api.gameserverset import GameServerSet
 
 
@@ -45,6 +45,8 @@ class GameServerReconciler:
         self._remembered_at: dict[ObjectKey, datetime] = {}
         self._alone_since: dict[ObjectKey, float] = {}
         self._at_report: dict[ObjectKey, GameServer] = {}
+        # By server: what our own last write was answered with, until the cache shows it.
+        self._unseen: dict[ObjectKey, Json] = {}
 
     def note_report(self, key: ObjectKey) -> None:
         """Remember how a server looks now that its agent has said something new.
@@ -53,11 +55,15 @@ class GameServerReconciler:
         that comes while one waits changes nothing: the edit may lie between the two.
         """
         server = self._caches.servers.get(key)
-        if server is None:
+        if server is None or key in self._at_report:
             return
         version = server.metadata.resource_version
         if not self._own_writes.is_stale(key, version, monotonic_seconds()):
-            self._at_report.setdefault(key, server)
+            self._at_report[key] = server
+        elif (stored := self._unseen.get(key)) is not None:
+            # The cache lags behind our own write. A person who was faster than it is given the
+            # benefit of the doubt: whatever is not in our write came after the report.
+            self._at_report[key] = GameServer.model_validate(stored)
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """Bring one server closer; `key` is that of the pod and of the GameServer."""
@@ -89,8 +95,9 @@ class GameServerReconciler:
         decision = plan(observed)
         uid = server.metadata.uid if server is not None else ""
         written = await self._applier.apply(key, decision.operations, uid)
-        if written:
-            self._own_writes.remember_version(key, written, monotonic_seconds())
+        if written is not None:
+            self._own_writes.remember_version(key, version_of(written), monotonic_seconds())
+            self._unseen[key] = written
         for operation in decision.operations:
             if isinstance(operation, PatchServer) and operation.only_remembers:
                 self._remembered_at[key] = observed.now
@@ -105,6 +112,7 @@ class GameServerReconciler:
         self._remembered_at.pop(key, None)
         self._alone_since.pop(key, None)
         self._own_writes.forget(key)
+        self._unseen.pop(key, None)
         self._applier.forget(key)
 
     async def _is_stale(self, key: ObjectKey, server: GameServer | None) -> bool:
@@ -115,9 +123,11 @@ class GameServerReconciler:
         """
         version = server.metadata.resource_version if server is not None else None
         if not self._own_writes.is_stale(key, version, monotonic_seconds()):
+            self._unseen.pop(key, None)
             return False
         if server is None and await self._client.get(GAMESERVERS, key) is None:
             self._own_writes.forget(key)
+            self._unseen.pop(key, None)
             return False
         return True
 

@@ -167,6 +167,27 @@ async def test_a_failed_write_of_ours_is_no_edit_of_a_person(clock, fault, after
     )
 
 
+async def test_an_edit_stays_though_the_cache_did_not_show_our_last_write_at_the_report(
+    clock,
+) -> None:
+    """Two changes of an agent within the lag of a watch, and a person right after the second."""
+    world = await ready(clock)
+    world.verdicts[KEY.name] = (probe_report("busy", "True"),)
+    world.catch_up()
+    world.servers.note_report(KEY)
+    await world.servers.reconcile(KEY)
+    assert value(world, ("spec", "opsState")) == "Allocated"
+    world.verdicts[KEY.name] = (probe_report("busy", "False"),)
+    # The cache still shows what was before our write.
+    world.servers.note_report(KEY)
+    edit(world, ("spec", "opsState"), "Maintaining")
+    await world.settle()
+    assert (value(world, ("spec", "opsState")), value(world, ("spec", "deletionPriority"))) == (
+        "Maintaining",
+        0,
+    )
+
+
 async def test_an_edit_before_the_report_yields_to_the_edge(clock) -> None:
     """The probe has spoken later than the person."""
     world = await ready(clock)
