@@ -10,6 +10,7 @@ from tests.support.builders import NOW, game_server_set
 
 PAUSED = ("SetPaused", "minecraft has the annotation gamekeeper.dev/paused: take it away")
 DRY_RUN = ("DryRun", "spec.mode is DryRun: nothing is written")
+EVENING = {"name": "evening", "start": "0 18 * * *", "end": "0 23 * * *", "minAvailable": 4}
 
 
 def autoscaler(**spec) -> GameServerSetAutoscaler:
@@ -35,6 +36,7 @@ def intent_of(spec) -> Intent:
     [
         pytest.param({}, a_set(), Verdict(), id="nothing"),
         pytest.param({"mode": "DryRun"}, a_set(), Verdict(inactive=DRY_RUN), id="a dry run"),
+        pytest.param({"schedules": [EVENING]}, a_set(), Verdict(), id="schedules are read"),
         pytest.param({}, a_set(paused="true"), Verdict(PAUSED), id="a paused set"),
         pytest.param({}, a_set(paused="false"), Verdict(), id="a set that is paused no more"),
         pytest.param(

@@ -149,6 +149,14 @@ def test_what_a_pass_came_to(memory, acted):
     assert outcome_of(seen, memory) == expected
 
 
+def test_a_pass_tells_who_is_late_and_that_servers_are_missing():
+    seen = observed(Group(1, state="Creating"), spec=2, created=0)
+    outcome = outcome_of(seen, Memory(short_since=at(0)))
+    assert outcome == Outcome(
+        seen.decision, "leave it", slow=("1 not created yet", "minecraft-0"), acted=False
+    )
+
+
 @pytest.mark.parametrize(
     ("groups", "spec", "change"),
     [
