@@ -57,7 +57,7 @@ class Result:
 
     Attributes:
         requeue_after_seconds: when the key wants to come again; None for not by itself.
-        changes: what was written, a few words each; a run that wrote is logged at info.
+        changes: what was written, or why something was not, a few words each: logged at info.
     """
 
     requeue_after_seconds: float | None = None
