@@ -10,8 +10,16 @@ import pytest
 # what is only slow (a smaller machine, one that others use too) is no failure; suites have budgets.
 _PATIENCE = 4
 
-# Enough to find what a table forgot; the whole unit suite has to stay under a minute.
-hypothesis.settings.register_profile("suite", max_examples=40, deadline=None)
+# Enough to find what a table forgot; the whole unit suite has to stay under a minute. The examples
+# are the same in every run, so that a change is not refused for what was there before it; others
+# are tried by `--hypothesis-profile=search`. How long one takes is the machine's affair.
+_SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile(
+    "suite", max_examples=40, deadline=None, suppress_health_check=_SLOW, derandomize=True
+)
+hypothesis.settings.register_profile(
+    "search", hypothesis.settings.get_profile("suite"), derandomize=False, max_examples=400
+)
 hypothesis.settings.load_profile("suite")
 
 
