@@ -122,6 +122,14 @@ def test_a_field_that_was_removed_since_the_report_stays_away_though_no_record_k
     assert (effects.writes, effects.outcomes[label]) == ({}, Outcome.EDITED)
 
 
+def test_what_we_wrote_and_a_person_changed_is_still_remembered_while_it_is_asked_for():
+    server = Server((quality("load", {"state": True, "opsState": "Busy"}),))
+    server.step(load="True:10")
+    server.present[OPS_STATE] = "Allocated"
+    assert server.step(load="True:11") == {}
+    assert written_by(server) == {"load": "Busy"}
+
+
 def test_a_result_that_changes_with_every_run_re_asserts_nothing():
     load = quality(
         "load", {"state": True, "opsState": "{{if ge .Result 90}}Busy{{else}}None{{end}}"}
