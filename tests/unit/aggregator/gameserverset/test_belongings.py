@@ -272,6 +272,7 @@ def test_an_orphan_keeps_its_other_owners():
 def test_pods_with_names_of_the_set_that_it_does_not_control():
     orphan = pod(0, owner_uid="")
     pods = [
+        pod(5),
         orphan,
         pod(1, owner_uid="", terminating=True),
         pod(2, owner_uid="former"),

@@ -152,6 +152,20 @@ def test_the_templates_labels_yield_to_ours_and_its_names_win():
     assert (pod["spec"]["hostname"], pod["spec"]["subdomain"]) == ("own", "sub")
 
 
+@pytest.mark.parametrize(
+    ("metadata", "kept"),
+    [
+        ({"finalizers": ["game/drain"]}, {"finalizers": ["game/drain"]}),
+        ({"finalizers": []}, {}),
+        ({}, {}),
+    ],
+    ids=["one", "an empty list", "none"],
+)
+def test_a_pod_has_the_finalizers_that_its_hook_waits_for(metadata, kept):
+    pod = render_pod(owner(metadata=metadata), 0, AGENT)
+    assert {key: pod["metadata"][key] for key in pod["metadata"].keys() & {"finalizers"}} == kept
+
+
 def test_the_service_gives_the_subdomain():
     assert render_pod(owner(serviceName="svc"), 0, AGENT)["spec"]["subdomain"] == "svc"
 

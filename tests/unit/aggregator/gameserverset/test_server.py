@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from aggregator.gameserverset.roster import Roster
@@ -228,6 +229,13 @@ def test_a_pod_whose_name_is_not_of_the_sets_form_is_no_server():
     metadata = PLAIN.metadata.model_copy(update={"name": "other"})
     other = PLAIN.model_copy(update={"metadata": metadata})
     assert call(Roster(), other, [(pod(0), None)]).servers == []
+
+
+def test_a_pod_of_another_form_hides_nobody():
+    blue = msgspec.structs.replace(pod(7).metadata, name="minecraft-blue")
+    renamed = msgspec.structs.replace(pod(7), metadata=blue)
+    pairs = [(renamed, None), (pod(0), None)]
+    assert [server.id for server in call(Roster(), PLAIN, pairs).servers] == [0]
 
 
 def test_it_comes_back_for_the_first_of_those_that_become_available():

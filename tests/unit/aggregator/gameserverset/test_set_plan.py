@@ -219,6 +219,14 @@ def test_a_settled_set_is_ready_and_complete():
     )
 
 
+def test_an_item_of_the_reserve_list_that_means_nothing_is_told_and_the_rest_holds():
+    owner = game_server_set(replicas=1, reserveGameServerIds=["5-3", 0])
+    decision = plan(observed(owner=owner))
+    (told,) = [each for each in decision.status.conditions if each.type == "ReserveIdsValid"]
+    assert told.message.startswith("spec.reserveGameServerIds[0]: '5-3' is neither an id nor")
+    assert decision.scale == ScalePlan(creations=(1,))
+
+
 def test_what_the_api_server_refused_and_what_crashes_is_told():
     failures = {0: Failure(2, "pod-0", NOW)}
     ended = pair(0, pod_fields={"phase": "Failed"})
