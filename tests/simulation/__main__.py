@@ -10,8 +10,8 @@ import argparse
 import sys
 from collections import Counter
 
+from tests.simulation.play import play
 from tests.simulation.runner import describe, play_all
-from tests.simulation.schedule import play
 
 _TELL_EVERY = 1_000
 _MOST_FAILURES = 10

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import json
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aggregator.kube.errors import FailedRequest, error_from
 from aggregator.kube.patch import MergePatch, Patch
 from aggregator.kube.transport import PAGE_SIZE, Json, KubeClient, RawList, Selection
 from localcluster.apiserver.deletion import DeleteOptions
-from localcluster.apiserver.errors import ApiError
+from localcluster.apiserver.errors import ApiError, not_found
 from localcluster.apiserver.objects import encode, fresh
 from localcluster.apiserver.write_rules import WriteOptions
 
@@ -91,6 +91,24 @@ class Network:
         self.sent.append(request)
         return await request.answer
 
+    @property
+    def arrivable(self) -> list[Request]:
+        """What may arrive now: a process that stands still sends nothing more for the moment."""
+        return [each for each in self.sent if not each.run.process.paused]
+
+    @property
+    def deliverable(self) -> list[Request]:
+        """The answers that somebody could see now."""
+        return [each for each in self.answered if not each.run.process.paused]
+
+    def repeat(self, request: Request) -> None:
+        """Send a request again that was done: its answer was lost on a kept connection.
+
+        HTTP allows that for a DELETE (RFC 9110, 9.2.2), and aiohttp's client does it.
+        """
+        self.answered.remove(request)
+        self.sent.append(replace(request, result=None, error=None))
+
     def arrive(self, request: Request) -> None:
         """Let the server do what was asked."""
         self.sent.remove(request)
@@ -148,6 +166,8 @@ class Client(KubeClient):
             wanted = dict(
                 part.split("=") for part in (selection.label_selector or "").split(",") if part
             )
+            if self._server.serves(selection.resource) is None:
+                raise not_found(selection.resource.group, selection.resource.plural, "")
             items = tuple(
                 encode(each)
                 for each in self._server.all(selection.resource).values()
@@ -161,7 +181,7 @@ class Client(KubeClient):
         def effect() -> Json:
             served = self._server.resource(resource)
             made = self._server.verbs.create(served, namespace, fresh(body), _OPTIONS)
-            return fresh(made.stored.object)
+            return made.stored.object
 
         return await self._ask("create", resource, body["metadata"]["name"], effect, body)
 
@@ -175,7 +195,7 @@ class Client(KubeClient):
             served = self._server.resource(resource)
             part = subresource or ""
             done = self._server.verbs.patch(served, tuple(key), document, _OPTIONS, part)
-            return fresh(done.stored.object)
+            return done.stored.object
 
         return await self._ask("patch", resource, key.name, effect, patch.body, subresource or "")
 
@@ -186,9 +206,11 @@ class Client(KubeClient):
         *,
         uid: str | None = None,
         resource_version: str | None = None,
+        grace_period_seconds: int | None = None,
+        propagation: str | None = None,
     ) -> bool:
         def effect() -> bool:
-            options = DeleteOptions(uid=uid, resource_version=resource_version)
+            options = DeleteOptions(grace_period_seconds, propagation, uid, resource_version)
             if self._server.find(resource, key.name) is None:
                 return False
             self._server.verbs.delete(self._server.resource(resource), tuple(key), options)

@@ -1,49 +1,63 @@
-"""One aggregator: its caches, both reconcilers with all that they remember, and its work queue.
+"""One aggregator that leads: its caches, its term with all that it remembers, and its turns.
 
-The reflectors, caches, reconcilers, appliers and expectations are the real ones. The work queue is
-modelled: a key runs once at a time, comes again after a failure or when it asked for it, and in any
-order. Watches show what happened in the order of each resource, late, and never in the order
-across resources; a watch that breaks is made good by a list, which hides what was in between.
+Everything but the network is the product's own: reflectors, caches, what a change means, the gate
+of writes, the term with its controllers, their queues, delays and retries. Only who comes next is
+not: the workers take keys in order, a schedule takes any. Watches show what happened in the order
+of each resource, late, and never in the order across resources; a watch that breaks is made good by
+a list, which hides what was in between, and which may be a while old when it comes.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aggregator.caches import Caches, set_key
-from aggregator.gameserver.reconciler import GameServerReconciler
+from aggregator.caches import Caches
+from aggregator.changes import Changes
 from aggregator.gameserverset.agent_container import AgentTemplate
-from aggregator.gameserverset.apply import Applier
-from aggregator.gameserverset.reconciler import GameServerSetReconciler
 from aggregator.gameserverset.trust import TrustBundle
-from aggregator.kube.expectations import Expectations
-from aggregator.kube.reflector import Reflector
-from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
-from aggregator.kube.transport import Selection
-from aggregator.ledger import Ledger
-from aggregator.pods import decode_our_pod
+from aggregator.intake.admit import admit
+from aggregator.kube.controller import OUTCOME_BUG
+from aggregator.kube.fenced import FencedClient
+from aggregator.kube.leadership import Leadership
+from aggregator.kube.resources import (
+    AUTOSCALERS,
+    GAMESERVERS,
+    GAMESERVERSETS,
+    PODS,
+    ObjectKey,
+)
+from aggregator.kube.workqueue import WorkQueue
+from aggregator.ledger import Accepted, Ledger
+from aggregator.probe_lists import ProbeLists
+from aggregator.settings import Settings
+from aggregator.term import PresentTerm, Term
+from aggregator.watches import Watches
 from localcluster.apiserver.objects import encode
-from shared.api.gameserver import GameServer
-from shared.api.gameserverset import GameServerSet
-from shared.errors import TerminalError, TransientError
+from shared.clock import monotonic_seconds, utc_now
 from tests.simulation.network import RUN, Client
 from tests.simulation.server import FOLLOWED
 
 if TYPE_CHECKING:
     import asyncio
+    from random import Random
 
+    from aggregator.kube.controller import Controller
+    from aggregator.kube.reflector import Reflector
     from aggregator.kube.resources import Resource
     from localcluster.apiserver.objects import Object
+    from shared.protocol.report import Report
     from tests.simulation.network import Network
     from tests.simulation.server import Server
-    from tests.support.world import Clock
+    from tests.simulation.virtual_loop import VirtualLoop
 
-_AGENT = AgentTemplate("agent:1", "Never", ("https://reports:8443",))
-# Of a work queue: what comes again at once would be asked without end.
-_RETRY_SECONDS = 0.5
-SETS, SERVERS = "sets", "servers"
+SETS, SERVERS, SCALERS = "gameserverset", "gameserver", "autoscaler"
+"""Names of the controllers."""
+LEASE_SECONDS = 15.0
+_HEARTBEAT_SECONDS = 10.0
+_URLS = ("https://reports:8443",)
+_AGENT = AgentTemplate("agent:1", "Never", _URLS)
+_SETTINGS = Settings(agent_image="agent:1", report_address="127.0.0.1", report_urls=_URLS)
 
 
 @dataclass(eq=False)
@@ -51,179 +65,223 @@ class Run:
     """One reconciliation, and what its maker saw when it began.
 
     Attributes:
+        kind: name of the controller.
+        began_at: the store's version.
         seen: by plural and name, the objects as the caches showed them.
+        reports: by pod uid, the verdict of each probe as its agent reported it last.
     """
 
     process: Process
-    number: int
+    kind: str
     key: ObjectKey
+    number: int
+    began_at: int
     seen: dict[str, dict[str, Object]]
+    reports: dict[str, dict[str, str]]
 
     def __str__(self) -> str:
         return f"{self.process.name}#{self.number}"
 
 
-class _Silent:
+class _Unordered(WorkQueue[ObjectKey]):
+    """The queue of a controller without workers: whoever takes a key chooses it."""
+
+    @property
+    def waiting(self) -> tuple[ObjectKey, ...]:
+        """The keys that could run now."""
+        return tuple(self._waiting)
+
+    def take(self, key: ObjectKey) -> None:
+        """Mark a waiting key running."""
+        self._waiting.remove(key)
+        self._queued.discard(key)
+        self._running.add(key)
+
+
+class _Unheard:
+    """What people look at later, and no decision: histories and metrics are tested elsewhere."""
+
     def record(self, *_: object) -> None:
-        """Events are tested elsewhere."""
+        """Note nothing."""
+
+    def server_changed(self, *_: object) -> None:
+        """Count nothing."""
 
 
 @dataclass(eq=False)
 class Process:
-    """An aggregator that leads.
+    """An aggregator that leads, or believes so.
 
     Attributes:
-        due: when each key wants to be looked at, in seconds of the schedule's clock.
-        running: keys that are being reconciled.
+        paused: it stands still and does not notice; what it has sent is on its way.
+        deposed: another took its lease.
         positions: by plural, the version that the cache shows.
     """
 
     name: str
     server: Server
     network: Network
-    clock: Clock
-    due: dict[tuple[str, ObjectKey], float] = field(default_factory=dict)
-    running: dict[tuple[str, ObjectKey], asyncio.Task[None]] = field(default_factory=dict)
+    loop: VirtualLoop
+    random: Random
+    paused: bool = False
+    deposed: bool = False
     positions: dict[str, int] = field(default_factory=dict)
-    dead: bool = False
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _runs: int = 0
 
     def __post_init__(self) -> None:
-        client = Client(self.server, self.network)
-        self._caches = Caches(Ledger(self.clock.seconds, 10.0))
-        self._expectations = Expectations()
-        trust = TrustBundle(client, lambda: "")
-        applier = Applier(client, _Silent(), self._expectations, trust, _AGENT)
-        self._sets = GameServerSetReconciler(self._caches, applier, self._expectations)
-        self._servers = GameServerReconciler(client, _Silent(), self._caches)
+        self._leadership = Leadership(self.loop.time)
+        self.renew()
+        client = FencedClient(Client(self.server, self.network), self._leadership)
+        self._caches = caches = Caches(Ledger(self.loop.time(), _HEARTBEAT_SECONDS))
+        self._present = PresentTerm(self._leadership)
+        unheard: Any = _Unheard()
+        changes = Changes(caches, self._present, ProbeLists(caches), unheard, unheard, None)
+        watches = Watches(client, "", caches, changes)
+        required = watches.required
         self._reflectors: dict[str, Reflector[Any]] = {
-            resource.plural: Reflector(client, Selection(resource), store, decode, changed)
-            for resource, store, decode, changed in (
-                (
-                    GAMESERVERSETS,
-                    self._caches.sets,
-                    GameServerSet.model_validate_json,
-                    self._changed,
-                ),
-                (GAMESERVERS, self._caches.servers, GameServer.model_validate_json, self._changed),
-                (PODS, self._caches.pods, decode_our_pod, self._pod_changed),
-            )
+            GAMESERVERSETS.plural: required["GameServerSets"],
+            GAMESERVERS.plural: required["GameServers"],
+            PODS.plural: required["pods"],
+            AUTOSCALERS.plural: watches._autoscalers,
         }
+        self._stores = {
+            GAMESERVERSETS.plural: caches.sets,
+            GAMESERVERS.plural: caches.servers,
+            PODS.plural: caches.pods,
+            AUTOSCALERS.plural: caches.autoscalers,
+        }
+        self._term = Term(
+            _SETTINGS, client, caches, _AGENT, TrustBundle(client, lambda: ""), self._queue
+        )
+        self._controllers = {each.name: each for each in self._term.controllers}
+        self._present.term = self._term
+        # A term begins with all keys: those of the first lists.
         for resource in FOLLOWED:
             self.list_again(resource)
 
+    def _queue(self) -> _Unordered:
+        return _Unordered(share=self.random.random)
+
+    def renew(self) -> None:
+        """Keep the lease."""
+        self._leadership.extend(self.loop.time() + LEASE_SECONDS)
+
     # -- watches --------------------------------------------------------------------------------
 
-    def behind(self, resource: Resource) -> int:
-        """Return how many events the cache does not show yet."""
-        return len(self._events(resource))
+    def is_behind(self, resource: Resource) -> bool:
+        """Tell whether the cache does not show the last event yet."""
+        return self.server.latest[resource.plural] > self.positions[resource.plural]
 
-    def watch(self, resource: Resource, count: int) -> None:
-        """Let the cache show the next events."""
-        for event in self._events(resource)[:count]:
+    def watch(self, resource: Resource, count: int | None = None) -> None:
+        """Let the cache show the next events, all of them without a count."""
+        if not self.is_behind(resource):
+            return
+        collection = self.server.store.collection((resource.group, resource.plural))
+        for event in collection.since(self.positions[resource.plural])[:count]:
             line = event.line(event.type, resource.api_version)
             self._reflectors[resource.plural]._handle(line)
             self.positions[resource.plural] = event.stored.version
 
-    def list_again(self, resource: Resource) -> None:
-        """Let the cache equal a list that is made now, as after a watch that broke."""
+    def list_again(self, resource: Resource, version: int | None = None) -> None:
+        """Let the cache equal a list, as after a watch that broke.
+
+        Args:
+            resource: what is listed.
+            version: when the list was made, no earlier than what the cache shows; None for now.
+        """
+        version = version or self.server.store.version
+        collection = self.server.store.collection((resource.group, resource.plural))
         reflector = self._reflectors[resource.plural]
-        objects = self.server.all(resource)
-        listed = {reflector._put(encode(each)) for each in objects.values()}
+        objects = collection.at(version)
+        listed = {reflector._put(encode(objects[key].object)) for key in sorted(objects)}
         for key in [key for key in reflector._seen if key not in listed]:
             reflector._remove(key)
-        self.positions[resource.plural] = self.server.store.version
+        self.positions[resource.plural] = version
 
-    def _events(self, resource: Resource) -> list[Any]:
-        if self.positions[resource.plural] == self.server.store.version:
-            return []
-        collection = self.server.store.collection((resource.group, resource.plural))
-        return collection.since(self.positions[resource.plural])
+    # -- reports --------------------------------------------------------------------------------
 
-    # -- what a change means, as aggregator.app and aggregator.term have it ----------------------
-
-    def _changed(self, old: Any, new: Any) -> None:
-        item = new or old
-        key = ObjectKey(item.metadata.namespace, item.metadata.name)
-        if isinstance(item, GameServer):
-            self._add(SERVERS, key)
-            self._add(SETS, self._caches.set_key_of(item))
-            return
-        self._add(SETS, key)
-        if old is not None and new is not None:
-            for pod in self._caches.pods_of(new):
-                self._add(SERVERS, ObjectKey(pod.metadata.namespace, pod.metadata.name))
-
-    def _pod_changed(self, old: Any, new: Any) -> None:
-        pod = new or old
-        key = ObjectKey(pod.metadata.namespace, pod.metadata.name)
-        self._add(SERVERS, key)
-        owner = set_key(pod)
-        if owner is None:
-            return
-        if new is not None:
-            self._expectations.observed_creation(owner, key.name)
-        if new is None or pod.terminating:
-            self._expectations.observed_deletion(owner, pod.metadata.uid)
-        self._add(SETS, owner)
-
-    def _add(self, kind: str, key: ObjectKey | None) -> None:
-        if key is not None:
-            self.due[kind, key] = self.clock.seconds
+    def report(self, key: ObjectKey, report: Report) -> None:
+        """Take a report of the agent of a pod, as the intake does."""
+        now, ledger = monotonic_seconds(), self._caches.ledger
+        decision = admit(ledger.get(report.pod_uid), report, utc_now())
+        if isinstance(decision, Accepted):
+            self._present.report_accepted(key, ledger.accept(decision, now))
 
     # -- reconciliations ------------------------------------------------------------------------
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether any key could be reconciled now."""
+        return any(controller.queue for controller in self._controllers.values())
+
     def ready(self) -> list[tuple[str, ObjectKey]]:
-        """Return the keys that can be reconciled now."""
+        """Return the keys that could be reconciled now, with the names of their controllers."""
         return [
-            each
-            for each, at in self.due.items()
-            if at <= self.clock.seconds and each not in self.running
+            (name, key)
+            for name, controller in self._controllers.items()
+            for key in _unordered(controller).waiting
         ]
 
-    def start(self, what: tuple[str, ObjectKey], group: asyncio.TaskGroup) -> Run:
+    def start(self, kind: str, key: ObjectKey) -> Run:
         """Begin to reconcile a key."""
-        del self.due[what]
+        controller = self._controllers[kind]
+        _unordered(controller).take(key)
         self._runs += 1
-        run = Run(self, self._runs, what[1], self._view())
-        self.running[what] = group.create_task(self._reconcile(what, run))
+        run = Run(
+            self, kind, key, self._runs, self.server.store.version, self._view(), self._reports()
+        )
+        task = self.loop.create_task(_reconcile(controller, run))
+        self._tasks.add(task)
+        task.add_done_callback(self._note_end)
         return run
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # The time limit of a test, say, which no controller catches.
+            self.loop.complaints.append({"exception": task.exception()})
+
+    def bugs(self) -> int:
+        """Return how many runs ended with an exception that nobody foresaw."""
+        return sum(each.outcomes[OUTCOME_BUG] for each in self._controllers.values())
 
     def kill(self) -> None:
         """End the process between two of its requests, wherever it is."""
-        self.dead = True
-        for task in self.running.values():
+        for controller in self._controllers.values():
+            controller.queue.shut_down()
+        for task in tuple(self._tasks):
             task.cancel()
 
-    async def _reconcile(self, what: tuple[str, ObjectKey], run: Run) -> None:
-        kind, key = what
-        RUN.set(run)
-        reconcile = self._sets.reconcile if kind == SETS else self._servers.reconcile
-        wait: float | None = None
-        try:
-            wait = (await reconcile(key)).requeue_after_seconds
-        except TransientError as error:
-            wait = max(_RETRY_SECONDS, error.retry_after_seconds or 0.0)
-        except TerminalError:
-            wait = None
-        finally:
-            del self.running[what]
-        if wait is not None:
-            with suppress(KeyError):
-                wait = min(wait, self.due[what] - self.clock.seconds)
-            self.due[what] = self.clock.seconds + wait
-
     def _view(self) -> dict[str, dict[str, Object]]:
-        stores = {
-            GAMESERVERSETS: self._caches.sets,
-            GAMESERVERS: self._caches.servers,
-            PODS: self._caches.pods,
-        }
-        archive = self.server.archive
-        return {
-            resource.plural: {
-                key.name: archive[resource.plural, key.name, each.metadata.resource_version]
+        view = {}
+        for plural, store in self._stores.items():
+            known = self.server.archive[plural]
+            view[plural] = {
+                key.name: known[key.name, each.metadata.resource_version]
                 for key, each in store.items()
             }
-            for resource, store in stores.items()
+        return view
+
+    def _reports(self) -> dict[str, dict[str, str]]:
+        uids = [pod.metadata.uid for pod in self._caches.pods.values()]
+        accepted = {uid: self._caches.ledger.get(uid) for uid in uids}
+        return {
+            uid: {probe.name: str(probe.status) for probe in each.report.probes}
+            for uid, each in accepted.items()
+            if each is not None
         }
+
+
+async def _reconcile(controller: Controller, run: Run) -> None:
+    RUN.set(run)
+    try:
+        await controller.run_once(run.key)
+    finally:
+        controller.queue.done(run.key)
+
+
+def _unordered(controller: Controller) -> _Unordered:
+    queue = controller.queue
+    assert isinstance(queue, _Unordered)
+    return queue

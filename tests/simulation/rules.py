@@ -15,6 +15,7 @@ its opsState is still the one that was seen, at the moment in which the claim is
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +37,22 @@ COUNTED = ("Kill", "Autoscaler")
 
 @dataclass(frozen=True)
 class Game:
-    """One pod of the set with what its GameServer says of it."""
+    """One pod of the set with what its GameServer says of it.
+
+    Attributes:
+        version: of the pod.
+        ops_state: as it counts: the mark of a silent quality counts as None (SPEC 4.10).
+        written: opsState as the GameServer has it.
+        revision: that the pod says it has.
+    """
 
     id: int
     uid: str
     version: int
     ops_state: str
+    written: str
     priority: int
+    revision: str
     terminating: bool
     held: bool
     claimed: str
@@ -69,21 +79,29 @@ def the_set(state: State) -> Json | None:
 def games_of(state: State, owner: Json) -> list[Game]:
     """Return the pods that a set controls."""
     servers = state[names.GAMESERVERS]
+    uid, hooked = owner["metadata"]["uid"], "preDelete" in (owner["spec"].get("lifecycle") or {})
     return [
-        _game(pod, servers.get(name))
+        _game(pod, servers.get(name), uid, hooked=hooked)
         for name, pod in state["pods"].items()
-        if any(each["uid"] == owner["metadata"]["uid"] for each in _owners(pod))
+        if controller_uid(pod) == uid
     ]
+
+
+def controller_uid(obj: Json) -> str:
+    """Return the uid of what controls an object; empty for an orphan."""
+    return next((str(each["uid"]) for each in _owners(obj) if each.get("controller")), "")
 
 
 def _owners(obj: Json) -> list[Json]:
     return obj["metadata"].get("ownerReferences") or []
 
 
-def _game(pod: Json, server: Json | None) -> Game:
+def _game(pod: Json, server: Json | None, set_uid: str, *, hooked: bool) -> Game:
     metadata, status = pod["metadata"], pod.get("status") or {}
-    uid = metadata["uid"]
-    said: Json = server["spec"] if server is not None and speaks_for(server, uid) else {}
+    uid, labels = metadata["uid"], metadata.get("labels") or {}
+    own = server if server is not None and speaks_for(server, uid, set_uid) else None
+    said: Json = own["spec"] if own is not None else {}
+    written = said.get("opsState", "")
     ready = any(
         each["type"] == "Ready" and each["status"] == "True"
         for each in status.get("conditions") or ()
@@ -94,10 +112,12 @@ def _game(pod: Json, server: Json | None) -> Game:
         id=int(metadata["name"].rpartition("-")[2]),
         uid=uid,
         version=int(metadata["resourceVersion"]),
-        ops_state=said.get("opsState", ""),
+        ops_state="None" if own is not None and is_stale_mark(own, uid) else written,
+        written=written,
+        revision=labels.get(names.REVISION_LABEL, ""),
         priority=int(said.get("deletionPriority", 0)),
         terminating="deletionTimestamp" in metadata,
-        held=_HOOK.items() <= (metadata.get("labels") or {}).items(),
+        held=hooked and _HOOK.items() <= labels.items(),
         claimed=(said.get("deletion") or {}).get("reason", ""),
         ended=ended,
         available=ready and not ended and not updating,
@@ -105,13 +125,48 @@ def _game(pod: Json, server: Json | None) -> Game:
     )
 
 
-def speaks_for(server: Json, pod_uid: str) -> bool:
-    """Tell whether a GameServer is that of the pod with this uid."""
+def speaks_for(server: Json, pod_uid: str, set_uid: str) -> bool:
+    """Tell whether a GameServer is that of the pod with this uid, which this set controls."""
     owners = [each["uid"] for each in _owners(server) if each["kind"] == "Pod"]
     if owners:
         return owners == [pod_uid]
+    sets = [each["uid"] for each in _owners(server) if each["kind"] == names.GAMESERVERSET_KIND]
+    if any(uid != set_uid for uid in sets):
+        return False
     claim = server["spec"].get("deletion")
     return claim is None or claim["podUid"] == pod_uid
+
+
+def recorded(server: Json, pod_uid: str) -> dict[str, Json]:
+    """Return the last acted-on verdict of each quality of this very pod (SPEC 4.2)."""
+    text = (server["metadata"].get("annotations") or {}).get(names.VERDICTS_ANNOTATION, "{}")
+    records = json.loads(text)
+    return {name: each for name, each in records.items() if each["podUid"] == pod_uid}
+
+
+def was_written(server: Json, ops_state: str) -> bool:
+    """Tell whether a quality wrote this opsState, for whatever pod."""
+    text = (server["metadata"].get("annotations") or {}).get(names.VERDICTS_ANNOTATION, "{}")
+    fields = [each.get("fields") or {} for each in json.loads(text).values()]
+    return any(each.get("opsState") == ops_state for each in fields)
+
+
+def is_stale_mark(server: Json, pod_uid: str) -> bool:
+    """Tell whether qualities marked a server as idle that all know nothing any more."""
+    if server["spec"].get("opsState") != "WaitToBeDeleted":
+        return False
+    text = (server["metadata"].get("annotations") or {}).get(names.VERDICTS_ANNOTATION, "{}")
+    writers = {
+        name
+        for name, each in json.loads(text).items()
+        if (each.get("fields") or {}).get("opsState") == "WaitToBeDeleted"
+    }
+    status = server.get("status") or {}
+    speaking = status.get("serviceQualitiesConditions") or ()
+    if status.get("podUid") != pod_uid:
+        speaking = ()
+    known = {each["name"] for each in speaking if each["status"] != "Unknown"}
+    return bool(writers) and not writers & known
 
 
 def containers_of(spec: Json) -> tuple[tuple[Any, ...], ...]:
@@ -152,9 +207,9 @@ def max_unavailable(owner: Json) -> int:
     return int(rolling.get("maxUnavailable", 1))
 
 
-def wanted(state: State) -> list[Game]:
-    """Return the wanted servers."""
-    owner = the_set(state)
+def wanted(state: State, owner: Json | None = None) -> list[Game]:
+    """Return the wanted servers of a set, of the one in this state by default."""
+    owner = owner or the_set(state)
     if owner is None:
         return []
     reserved = reserved_ids(owner)

@@ -8,15 +8,22 @@ server is claimed its opsState stays, and the claim itself is final (shared/crd_
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aggregator.kube.resources import GAMESERVERS, GAMESERVERSETS, PODS, ObjectKey
+from aggregator.kube.resources import (
+    AUTOSCALERS,
+    GAMESERVERS,
+    GAMESERVERSETS,
+    PODS,
+    ObjectKey,
+)
 from localcluster.apiserver.builtin import builtin_resources
 from localcluster.apiserver.controllers import Controllers
 from localcluster.apiserver.deletion import DeleteOptions
-from localcluster.apiserver.errors import Cause, invalid_value
+from localcluster.apiserver.errors import Cause, invalid, invalid_value
 from localcluster.apiserver.garbage import GarbageCollector
 from localcluster.apiserver.objects import fresh
 from localcluster.apiserver.quota import QuotaController
@@ -36,7 +43,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "games"
 SET_KEY = ObjectKey(NAMESPACE, SET_NAME)
-FOLLOWED = (GAMESERVERSETS, GAMESERVERS, PODS)
+FOLLOWED = (GAMESERVERSETS, GAMESERVERS, PODS, AUTOSCALERS)
 """What an aggregator watches, and what people and kubelets change."""
 QUOTA = ("", "resourcequotas")
 _FIRST_VERSION = 1_000
@@ -96,23 +103,34 @@ def _resources() -> tuple[Resource, ...]:
             has_generation=True,
             validate=_claim_causes if each == GAMESERVERS else _no_causes,
         )
-        for each in (GAMESERVERS, GAMESERVERSETS)
+        for each in (GAMESERVERS, GAMESERVERSETS, AUTOSCALERS)
     ]
     return (*builtin, *custom)
+
+
+class _Verbs(Verbs):
+    """The verbs without a look at the form of names and labels: nobody here writes bad ones."""
+
+    def _validate(self, resource: Resource, obj: Object, old: Object | None) -> None:
+        if causes := resource.validate(obj, old):
+            name = obj["metadata"]["name"]
+            raise invalid(resource.group, resource.kind, name, causes)
 
 
 class Server:
     """Objects and what follows from writes to them.
 
     Attributes:
-        archive: every version of every object that was ever stored, by plural, name and version.
-        on_event: told of every write.
+        archive: every version of every object that was ever stored: by plural, then by name and
+            version.
+        latest: the version of the last event, by plural.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.store = Store(_FIRST_VERSION)
-        self.verbs = Verbs(self.store, now)
-        self.archive: dict[tuple[str, str, str], Object] = {}
+        self.verbs = _Verbs(self.store, now)
+        self.archive: dict[str, dict[tuple[str, str], Object]] = defaultdict(dict)
+        self.latest: dict[str, int] = {each.plural: 0 for each in FOLLOWED}
         self._registry = Registry(_resources())
         controllers = (GarbageCollector(self.verbs, self._registry), QuotaController(self.store))
         self.controllers = Controllers(self.store, controllers, lambda _: None)
@@ -122,9 +140,13 @@ class Server:
 
     def resource(self, named: kube.Resource) -> Resource:
         """Return the served resource of one that the aggregator names."""
-        found = self._registry.find(named.group, named.version, named.plural)
+        found = self.serves(named)
         assert found is not None, named
         return found
+
+    def serves(self, named: kube.Resource) -> Resource | None:
+        """Return the served resource; None for one that this server does not know."""
+        return self._registry.find(named.group, named.version, named.plural)
 
     def find(self, named: kube.Resource, name: str) -> Object | None:
         """Return an object as it is now; not to be changed."""
@@ -154,15 +176,21 @@ class Server:
         self.verbs.replace(self.resource(named), (NAMESPACE, name), body, _QUIET, part)
 
     def delete(
-        self, collection: CollectionKey, name: str, grace_seconds: int | None = None
+        self,
+        collection: CollectionKey,
+        name: str,
+        grace_seconds: int | None = None,
+        propagation: str | None = None,
     ) -> None:
         """Delete an object, as a person does; what does not exist stays so."""
         resource = self._registry.of_collection(collection)
         assert resource is not None, collection
         if self.store.get(collection, (NAMESPACE, name)) is not None:
-            self.verbs.delete(resource, (NAMESPACE, name), DeleteOptions(grace_seconds))
+            options = DeleteOptions(grace_seconds, propagation)
+            self.verbs.delete(resource, (NAMESPACE, name), options)
 
     def _remember(self, collection: CollectionKey, event: Event) -> None:
         metadata = event.stored.object["metadata"]
-        key = (collection[1], metadata["name"], metadata["resourceVersion"])
-        self.archive[key] = event.stored.object
+        key = (metadata["name"], metadata["resourceVersion"])
+        self.archive[collection[1]][key] = event.stored.object
+        self.latest[collection[1]] = event.stored.version
