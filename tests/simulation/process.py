@@ -238,9 +238,9 @@ class Process:
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
+        if not task.cancelled() and (error := task.exception()) is not None:
             # The time limit of a test, say, which no controller catches.
-            self.loop.complaints.append({"exception": task.exception()})
+            self.loop.complaints.append(error)
 
     def bugs(self) -> int:
         """Return how many runs ended with an exception that nobody foresaw."""

@@ -168,7 +168,7 @@ class Schedule:
         if any(process.bugs() for process in self.processes):
             raise Violation("a reconciler failed by a bug: see the log")
         if self.loop.complaints:
-            raise Violation(f"nobody waits for a failure: {self.loop.complaints}")
+            raise Violation(f"a task ended with {self.loop.complaints}")
 
     def _arrive(self) -> None:
         request = self.random.choice(self.network.arrivable)
