@@ -18,7 +18,7 @@ from tests.support.builders import (
     quality,
     report,
 )
-from tests.support.server_plans import CLAIM, GATE, observed, settle
+from tests.support.server_plans import CLAIM, GATE, SEED, observed, settle
 
 
 def test_the_status_says_what_was_observed():
@@ -79,18 +79,29 @@ def test_silence_has_a_reason(change, reason):
     assert (condition.status, condition.reason) == ("Unknown", reason)
 
 
+# With Delete the object outlives its pod, and its status with it.
+KEEPING = game_server_set(
+    qualities=(SEED,),
+    template={"spec": {"containers": [{"name": "game"}]}, "reclaimPolicy": "Delete"},
+)
+
+
 def test_conditions_of_another_pod_do_not_count():
-    before = settle(observed(server=game_server(pod_uid=None), report=report(GATE))).server
-    after = settle(observed(server=before, pod=pod(uid="pod-1"), report=None)).server
+    kept = observed(server=game_server(pod_uid=None), owner=KEEPING, report=report(GATE))
+    before = settle(kept).server
+    assert before.status.service_qualities_conditions[0].result == "gate"
+    after = settle(replace(kept, server=before, pod=pod(uid="pod-1"), report=None)).server
+    assert after.metadata.uid == before.metadata.uid
     (condition,) = after.status.service_qualities_conditions
     assert (condition.status, condition.reason, condition.result) == ("Unknown", "NoReport", "")
 
 
 def test_what_the_pod_no_longer_says_leaves_the_status():
-    before = settle(observed(server=game_server(pod_uid=None))).server
-    after = settle(
-        observed(server=before, pod=pod(uid="pod-1", phase="Pending", pod_ip="", ready=None))
-    ).server
+    kept = observed(server=game_server(pod_uid=None), owner=KEEPING)
+    before = settle(kept).server
+    waiting = pod(uid="pod-1", phase="Pending", pod_ip="", ready=None)
+    after = settle(replace(kept, server=before, pod=waiting)).server
+    assert after.metadata.uid == before.metadata.uid
     assert after.status.pod_status == {
         "phase": "Pending",
         "hostIP": "192.168.0.1",
