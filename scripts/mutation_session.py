@@ -109,6 +109,11 @@ def main() -> int:
     tests = stats["tests_by_mangled_function_name"]
     functions = {function_of(mutant) for mutant in mutants}
     files = {name.partition("::")[0] for function in functions for name in tests.get(function, ())}
+    if not files:
+        # pytest would take no file for all files.
+        for mutant in mutants:
+            _keep(mutant, WITHOUT_TESTS)
+        return 0
     # The mutated sources of this folder come before the installed ones.
     sys.path.insert(0, str(Path.cwd()))
     set_mutant_under_test("")
