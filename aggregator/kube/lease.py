@@ -139,11 +139,15 @@ class LeaderElection:
 
         try:
             async with asyncio.TaskGroup() as term:
-                term.create_task(work(), name="lead")
-                term.create_task(self._hold(), name="hold the lease")
-        except* _TermOver as over:
-            reasons = "; ".join(str(error) for error in over.exceptions)
-            logger.warning("leads no more", **{log_keys.MESSAGE: reasons})
+                working = term.create_task(work(), name="lead")
+                try:
+                    await self._hold()
+                except _TermOver as over:
+                    logger.warning("leads no more", **{log_keys.MESSAGE: str(over)})
+                    # NB: not by an error of the group. One that ends by an error forgets that it
+                    # was cancelled meanwhile (mended in Python 3.13), and the campaign would go on
+                    # after SIGTERM.
+                    working.cancel()
         finally:
             self._leadership.end()
 

@@ -238,3 +238,36 @@ async def test_a_stop_does_not_wait_for_an_api_server_that_is_away() -> None:
     await play(cluster, (member, 0, 10), at=hang())
     assert (member.terms, loop.time() - member.started) == ([(0, 10)], pytest.approx(12, abs=0.5))
     assert cluster.lease() == ("me", 0)
+
+
+class Tidy(Member):
+    """A leader that takes a while to leave things in order.
+
+    Attributes:
+        stopped: when it had ended, in seconds since the start.
+    """
+
+    stopped = 0
+
+    async def run(self, seconds: float) -> None:
+        await super().run(seconds)
+        self.stopped = self._now()
+
+    async def lead(self) -> None:
+        try:
+            await super().lead()
+        finally:
+            await asyncio.sleep(5)
+
+
+async def test_a_stop_while_a_lost_term_is_still_tidied_up_is_not_forgotten() -> None:
+    cluster = Cluster()
+    member = Tidy(cluster, "first")
+
+    async def lose() -> None:
+        await asyncio.sleep(20)
+        cluster.trouble = Unavailable("Timeout", "away")
+
+    # The last renewal is at 18, so the term is over at 28, and tidied up until 33.
+    await play(cluster, (member, 0, 31), at=lose())
+    assert (member.terms, member.stopped) == ([(0, 28)], 31)
