@@ -15,6 +15,8 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 _MAX_LINE_BYTES = 8 * 2**20
 # Creations and deletions run at most 64 at a time (SPEC 6.12), beside watches, patches and events.
 _MAX_CONNECTIONS = 200
+
+# As much as the library's own session takes in of a watch before it is read.
+_READ_BUFFER_BYTES = 2 * 2**20
 
 _FOREIGN_ERRORS = (aiohttp.ClientError, OSError, ConfigException)
 
@@ -318,6 +323,7 @@ async def open_kube_client(
         else:
             load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         configuration.connection_pool_maxsize = _MAX_CONNECTIONS
+        configuration.proxy = configuration.proxy or _proxy_of(configuration.host or "")
         api = ApiClient(configuration)
     # A kubeconfig that is YAML of another shape fails in the library with the last two.
     except (ConfigException, yaml.YAMLError, OSError, AttributeError, TypeError) as error:
@@ -325,9 +331,33 @@ async def open_kube_client(
         remedy = f"cannot use {place}: {shorten(str(error))}; name a readable kubeconfig file"
         raise InvalidInput("GAMEKEEPER_KUBECONFIG", remedy) from error
     api.user_agent = "gamekeeper-aggregator"
+    _use_own_session(api)
     try:
         yield HttpKubeClient(api, timeouts or Timeouts())
     finally:
         await api.close()
         # aiohttp closes TLS transports in callbacks; one turn of the loop lets them run.
         await asyncio.sleep(0)
+
+
+def _proxy_of(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL (HTTPS_PROXY, NO_PROXY)."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+def _use_own_session(api: ApiClient) -> None:
+    """Replace the library's session by one that does not ask the environment at each request.
+
+    That one looks for a proxy and for a .netrc, each in a thread, before every request: an eighth
+    of the processor time of a write. An entry of the .netrc for our host would fail every request,
+    because it comes beside our token. Cookies mean nothing to an API server.
+    """
+    former = api.rest_client.pool_manager
+    connector = former.connector
+    former.detach()
+    api.rest_client.pool_manager = aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=_READ_BUFFER_BYTES
+    )
