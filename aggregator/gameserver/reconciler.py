@@ -9,12 +9,12 @@ from aggregator.caches import set_key
 from aggregator.gameserver.apply import Applier, version_of
 from aggregator.gameserver.conditions import Surroundings
 from aggregator.gameserver.observed import Observed
-from aggregator.gameserver.operations import PatchServer, describe
+from aggregator.gameserver.operations import DeleteServer, PatchServer, describe
 from aggregator.gameserver.plan import plan
 from aggregator.gameserver.surroundings import has_too_few, surroundings_of
 from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
-from aggregator.kube.resources import GAMESERVERS
+from aggregator.kube.resources import GAMESERVERS, PODS
 from shared.api.gameserver import GameServer
 from shared.clock import monotonic_seconds, utc_now
 from shared.errors import AppError
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # A timer never fires early by more than this, so one that is due now is asked again at once.
 _LEAST_WAIT_SECONDS = 0.05
+# A cache that lags behind shows what it misses within a fraction of this.
+_LAG_SECONDS = 1.0
 
 
 class GameServerReconciler:
@@ -93,6 +95,10 @@ class GameServerReconciler:
         if server is not None:
             self._applier.tell_what_was_done(server)
         decision = plan(observed)
+        deletes = any(isinstance(each, DeleteServer) for each in decision.operations)
+        if deletes and await self._is_older_than_its_pod(key, observed.pod):
+            self._keep(key, at_report)
+            return Result(_LAG_SECONDS)
         uid = server.metadata.uid if server is not None else ""
         written = await self._applier.apply(key, decision.operations, uid)
         if written is not None:
@@ -130,6 +136,17 @@ class GameServerReconciler:
             self._unseen.pop(key, None)
             return False
         return True
+
+    async def _is_older_than_its_pod(self, key: ObjectKey, pod: Pod | None) -> bool:
+        """Tell whether there is another pod of this name than the cache shows.
+
+        An object is deleted because it is not of the pod that is shown, or because none is. Each
+        cache follows the API server by itself, so the object may be of a pod that another leader
+        has just made, and may say already that players are in it. So ask.
+        """
+        live = await self._client.get(PODS, key)
+        shown = pod.metadata.uid if pod is not None else ""
+        return live is not None and live["metadata"]["uid"] != shown
 
     def _until_lost(self, observed: Observed) -> float | None:
         """Return when silence of the agent would become news: no event tells of it."""
