@@ -46,7 +46,7 @@ cluster: setup ## a whole local cluster, driven by the real kubectl (budget 10 m
 simulation: setup ## sets in 2,000 random schedules of faults, lags, crashes and people (budget 5 minutes)
 	$(PYTEST) tests/simulation
 
-simulate: setup ## 100,000 schedules, takes hours; COUNT= for fewer, SEED= plays one and tells what happens
+simulate: setup ## 100,000 schedules, takes an hour or two; COUNT= for fewer, SEED= plays one and tells what happens
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--count $(or $(COUNT),100000))
 
 charts: setup ## the chart: helm, and its objects on a local API server (budget 6 minutes)
