@@ -16,7 +16,6 @@ import os
 import ssl
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import msgspec
 
+from benchmarks.rows import Row, report
 from tests.support.apiserver import RunningApiServer, start_apiserver
 
 if TYPE_CHECKING:
@@ -40,22 +40,6 @@ SERVERS = 1_000
 PATH = f"/api/v1/namespaces/{NAMESPACE}/pods"
 SERVERS_PATH = f"/apis/game.kruise.io/v1alpha1/namespaces/{NAMESPACE}/gameservers"
 DEFINITIONS = Path(__file__).parents[1] / "charts" / "gamekeeper" / "crds"
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One row: what was measured, and what it must not exceed (or, for a rate, fall below)."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float
-    at_least: bool = False
-
-    @property
-    def holds(self) -> bool:
-        """Whether the limit is kept."""
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
 class _Metadata(msgspec.Struct):
@@ -243,7 +227,7 @@ def resident_megabytes(pid: int) -> float:
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
-async def measure(server: RunningApiServer) -> list[Measurement]:
+async def measure(server: RunningApiServer) -> list[Row]:
     """Return all rows."""
     context = ssl.create_default_context(cafile=str(server.ca_file))
     connector = aiohttp.TCPConnector(ssl=context, limit=0)
@@ -262,20 +246,16 @@ async def measure(server: RunningApiServer) -> list[Measurement]:
         own = cpu_seconds(os.getpid()) - own
         after = resident_megabytes(server.process.pid)
     return [
-        Measurement(f"create {PODS} pods", created, "1/s", 0, at_least=True),
-        Measurement(f"list of {PODS} pods ({size:.1f} MB)", listed, "s", 1.0),
-        Measurement(f"table of {PODS} pods", table, "s", 1.0),
-        Measurement(f"RSS with {PODS} pods", filled, "MiB", 400),
-        Measurement(
-            "status writes to GameServers", rate, "1/s", EVENTS_PER_SECOND * 0.95, at_least=True
-        ),
-        Measurement(
-            f"events seen by {WATCHERS} watchers", seen, "", WATCHERS * EVENTS, at_least=True
-        ),
-        Measurement(f"largest lag of {WATCHERS} watchers", lag, "s", 1.0),
-        Measurement("RSS after the events", after, "MiB", 400),
-        Measurement("server's share of a core in the events", busy * rate / EVENTS, "", 1.0),
-        Measurement("this process's share of a core", own * rate / EVENTS, "", 1.0),
+        Row(f"create {PODS} pods", created, "1/s"),
+        Row(f"list of {PODS} pods ({size:.1f} MB)", listed, "s", 1.0),
+        Row(f"table of {PODS} pods", table, "s", 1.0),
+        Row(f"RSS with {PODS} pods", filled, "MiB", 400),
+        Row("status writes to GameServers", rate, "1/s", EVENTS_PER_SECOND * 0.95, at_least=True),
+        Row(f"events seen by {WATCHERS} watchers", seen, "", WATCHERS * EVENTS, at_least=True),
+        Row(f"largest lag of {WATCHERS} watchers", lag, "s", 1.0),
+        Row("RSS after the events", after, "MiB", 400),
+        Row("server's share of a core in the events", busy * rate / EVENTS, "", 1.0),
+        Row("this process's share of a core", own * rate / EVENTS, "", 1.0),
     ]
 
 
@@ -287,19 +267,7 @@ def main() -> int:
             rows = asyncio.run(measure(server))
         finally:
             server.stop()
-    for row in rows:
-        sign = ">=" if row.at_least else "<="
-        sys.stdout.write(
-            f"{row.name:42} {row.value:10.2f} {row.unit:4} {sign} {row.limit:<8g}"
-            f"{'' if row.holds else '  NOT KEPT'}\n"
-        )
-    sys.stdout.write(
-        json.dumps(
-            {row.name: {"value": row.value, "unit": row.unit, "limit": row.limit} for row in rows}
-        )
-        + "\n"
-    )
-    return 0 if all(row.holds for row in rows) else 1
+    return report(rows)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ import sys
 import tempfile
 from collections import Counter
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
@@ -36,6 +35,7 @@ from aggregator.kube.resources import EVENTS, GAMESERVERS, GAMESERVERSETS, PODS,
 from aggregator.kube.transport import Selection
 from benchmarks.apiserver import cpu_seconds
 from benchmarks.edge_fleet import NAMESPACE, Agent, Fleet, running_fleet
+from benchmarks.rows import Row, report
 from shared.api import names
 from tests.support.apiserver import start_apiserver
 
@@ -143,21 +143,6 @@ async def _witness(fleet: Fleet) -> AsyncIterator[_Witness]:
         finally:
             for follower in followers:
                 follower.cancel()
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One figure and what it must not exceed; infinite where it is told for comparison."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float = float("inf")
-
-    @property
-    def holds(self) -> bool:
-        """Whether the limit is kept."""
-        return self.value <= self.limit
 
 
 async def _edge(agent: Agent, witness: _Witness) -> float:
@@ -327,13 +312,7 @@ def main() -> int:
     """Measure and print; return 1 when a limit is not kept."""
     with tempfile.TemporaryDirectory() as folder:
         rows = asyncio.run(measure(Path(folder)))
-    for row in rows:
-        limit = "" if row.limit == float("inf") else f"<= {row.limit:g}"
-        verdict = "" if row.holds else "  NOT KEPT"
-        sys.stdout.write(f"{row.name:46} {row.value:10.2f} {row.unit:3} {limit}{verdict}\n")
-    figures = {row.name: {"value": row.value, "unit": row.unit} for row in rows}
-    sys.stdout.write(json.dumps(figures) + "\n")
-    return 0 if all(row.holds for row in rows) else 1
+    return report(rows)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import asyncio
 import json
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -42,6 +41,7 @@ from aggregator.kube.expectations import Expectations
 from aggregator.kube.resources import GAMESERVERSETS, PODS, ObjectKey
 from aggregator.ledger import Ledger
 from aggregator.pods import decode_our_pod
+from benchmarks.rows import Row, report
 from shared.api import names
 from shared.api.gameserverset import GameServerSet
 from tests.support.apiserver import start_apiserver
@@ -61,22 +61,6 @@ TURNS = 3
 NAMESPACE = "default"
 DEFINITIONS = Path(__file__).parents[1] / "charts" / "gamekeeper" / "crds"
 _AGENT = AgentTemplate("agent:1", "Never", ("https://reports:8443",))
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure and what it must not exceed, or fall below."""
-
-    name: str
-    value: float
-    unit: str
-    limit: float
-    at_least: bool = False
-
-    @property
-    def holds(self) -> bool:
-        """Whether the limit is kept."""
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
 def _pairs(count: int) -> list[tuple[Pod, GameServer | None]]:
@@ -105,7 +89,7 @@ def measure_plans() -> list[Row]:
             plan(Observed(owner, facts, roster.call(owner, pairs, NOW), NOW))
             again.append(_milliseconds(started))
         name = f"plan of {count:,} servers"
-        rows.append(Row(f"{name}, each described anew", median(fresh), "ms", float("inf")))
+        rows.append(Row(f"{name}, each described anew", median(fresh), "ms"))
         rows.append(Row(name, median(again), "ms", limit))
     return rows
 
@@ -155,8 +139,8 @@ async def measure_creations(kubeconfig: Path) -> list[Row]:
             sets.append(await _create_set(client, f"set-{turn}"))
     share = median(mine / theirs for mine, theirs in zip(sets, bare, strict=True)) * 100
     return [
-        Row("creates per second, bare client", median(bare), "/s", 0.0, at_least=True),
-        Row(f"creates per second, {NEW_SERVERS:,} from zero", median(sets), "/s", 0.0, True),
+        Row("creates per second, bare client", median(bare), "/s"),
+        Row(f"creates per second, {NEW_SERVERS:,} from zero", median(sets), "/s"),
         Row("share of the bare client's rate", share, "%", 80.0, at_least=True),
     ]
 
@@ -215,12 +199,7 @@ def main() -> int:
             rows += asyncio.run(measure_creations(server.kubeconfig))
         finally:
             server.stop()
-    print(f"{'':<52}{'measured':>10}{'limit':>10}")
-    for row in rows:
-        limit = f"{row.limit:.0f}" if 0 < row.limit < float("inf") else "-"
-        print(f"{row.name:<52}{row.value:>10.2f}{limit:>10} {row.unit}")
-    print(json.dumps([{"name": row.name, "value": row.value, "unit": row.unit} for row in rows]))
-    return 0 if all(row.holds for row in rows) else 1
+    return report(rows)
 
 
 if __name__ == "__main__":
