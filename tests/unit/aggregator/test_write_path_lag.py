@@ -383,34 +383,3 @@ async def test_a_change_is_told_once_while_the_cache_shows_the_pod_as_it_was(clo
         await world.servers.reconcile(key)
     told = [event for event in world.events.events if event[2] == names.REASON_STATE_CHANGED]
     assert told == [("minecraft-0", "Normal", "GsStateChanged", "opsState None -> Allocated")]
-
-
-@pytest.mark.parametrize("shown", ["an older pod", "no pod"])
-async def test_the_server_of_a_pod_that_the_cache_does_not_show_yet_is_not_deleted(clock, shown):
-    """Another leader made both: each cache follows the API server by itself."""
-    world = start(clock)
-    await world.settle()
-    key = ObjectKey("games", "minecraft-1")
-    if shown == "no pod":
-        world.edit_server("minecraft-1", deletion={"reason": "Kill", "podUid": "successor"})
-        former = None
-    else:
-        former = world.caches.pods.get(key)
-    pod = world.cluster.objects[PODS.plural, key]
-    server = world.cluster.objects[GAMESERVERS.plural, key]
-    pod["metadata"] |= {"uid": "successor", "resourceVersion": "9998"}
-    for owner in server["metadata"]["ownerReferences"]:
-        owner["uid"] = "successor"
-    server["metadata"]["resourceVersion"] = "9999"
-    world.edit_server("minecraft-1", opsState="Allocated")
-    world.catch_up()
-    if former is None:
-        world.caches.pods.remove(key)
-    else:
-        world.caches.pods.put(key, former)
-    before = len(world.cluster.writes)
-    result = await world.servers.reconcile(key)
-    assert (world.cluster.writes[before:], result.requeue_after_seconds) == ([], 1.0)
-    world.catch_up()
-    await world.servers.reconcile(key)
-    assert world.cluster.objects[GAMESERVERS.plural, key]["spec"]["opsState"] == "Allocated"
