@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from aggregator.caches import set_key
 from aggregator.gameserver.apply import Applier, version_of
 from aggregator.gameserver.conditions import Surroundings
@@ -15,6 +17,7 @@ from aggregator.gameserver.surroundings import has_too_few, surroundings_of
 from aggregator.kube.controller import Result
 from aggregator.kube.expectations import OwnWrites
 from aggregator.kube.resources import GAMESERVERS, PODS
+from aggregator.pods import decode_our_pod
 from shared.api.gameserver import GameServer
 from shared.clock import monotonic_seconds, utc_now
 from shared.errors import AppError
@@ -142,11 +145,13 @@ class GameServerReconciler:
 
         An object is deleted because it is not of the pod that is shown, or because none is. Each
         cache follows the API server by itself, so the object may be of a pod that another leader
-        has just made, and may say already that players are in it. So ask.
+        has just made, and may say already that players are in it. So ask. A pod of somebody else
+        has only taken the name; the cache never shows it.
         """
-        live = await self._client.get(PODS, key)
+        found = await self._client.get(PODS, key)
+        live = decode_our_pod(msgspec.json.encode(found)) if found is not None else None
         shown = pod.metadata.uid if pod is not None else ""
-        return live is not None and live["metadata"]["uid"] != shown
+        return live is not None and live.metadata.uid != shown
 
     def _until_lost(self, observed: Observed) -> float | None:
         """Return when silence of the agent would become news: no event tells of it."""

@@ -35,3 +35,18 @@ async def test_the_server_of_a_pod_that_the_cache_does_not_show_yet_is_not_delet
     world.catch_up()
     await world.servers.reconcile(key)
     assert world.cluster.objects[GAMESERVERS.plural, key]["spec"]["opsState"] == "Allocated"
+
+
+async def test_a_pod_of_somebody_else_does_not_keep_the_server_of_a_claimed_pod(clock):
+    world = start(clock)
+    await world.settle()
+    key = ObjectKey("games", "minecraft-1")
+    world.edit_server("minecraft-1", deletion={"reason": "Kill", "podUid": "gone"})
+    # Somebody took the name by hand; no pod of ours has it any more.
+    pod = world.cluster.objects[PODS.plural, key]
+    pod["metadata"] = {"name": key.name, "namespace": key.namespace, "uid": "foreign"}
+    pod["metadata"]["resourceVersion"] = "9998"
+    world.catch_up()
+    world.caches.pods.remove(key)
+    result = await world.servers.reconcile(key)
+    assert (key in world.cluster.all(GAMESERVERS), result.requeue_after_seconds) == (False, None)
